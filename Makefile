@@ -1,0 +1,70 @@
+# Lamppost. `make demo` and `make test` need Python 3.11 to 3.13 and git; the rest they bring.
+#
+#   make demo    set up, then play a city on a simulated camera and leave pictures in demo/
+#   make test    set up, then run every test
+#   make check   lint, types, layers, architecture (changes nothing)
+#   make fix     what the formatter and linter can mend by themselves
+#   make bench   speed and memory as ratios, measured side by side
+#   make lock    renew the two lock files
+#   make clean   remove what the above made
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && { echo $$p; break; }; done)
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+# What apt must bring, and why: age opens our files in a test as a stranger would,
+# ffmpeg plays and measures them, e2fsprogs makes the small disks of the fault tests.
+APT     = age ffmpeg e2fsprogs
+NEEDS   = age ffmpeg mkfs.ext4
+
+.PHONY: demo test check fix bench lock clean setup apt
+
+setup: $(READY)
+
+$(READY): requirements-dev.lock pyproject.toml | apt
+	@test -n "$(PYTHON)" || { echo "lamppost: error: no Python 3.11 to 3.13 with venv found"; \
+	  echo "lamppost: hint: sudo apt-get install python3 python3-venv, or name one: make PYTHON=/path/to/python3.12"; exit 69; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+apt:
+	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; for n in $(NEEDS); do command -v $$n >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then s=; elif sudo -n true 2>/dev/null; then s=sudo; else \
+	    echo "lamppost: error: this machine lacks some of: $(APT)"; \
+	    echo "lamppost: hint: sudo apt-get install $(APT)"; exit 69; fi; \
+	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(APT) >/dev/null; \
+	fi
+
+demo: setup
+	$(BIN)/lamppost demo --out demo $(if $(SOURCE),--source $(SOURCE))
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q tests/test_architecture.py
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python -m tests.bench $(BENCH)
+
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) demo/*.mp4 .mypy_cache .ruff_cache .pytest_cache

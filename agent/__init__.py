@@ -1,0 +1,1 @@
+"""Lamppost on the camera: capture, mask, encode, seal, store — as far as a signed policy allows."""

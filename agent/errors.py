@@ -1,0 +1,149 @@
+"""Every error Lamppost raises on purpose, as one tree.
+
+A class is named for what went wrong, never for the module that noticed. Each
+carries the exit status (sysexits.h) that systemd maps to a restart decision,
+and, where it helps, a hint: what the reader should do next. Messages say what
+was found and what was expected, in lower case, without a full stop.
+"""
+
+import os
+
+
+class LamppostError(Exception):
+    """Something Lamppost refuses or could not do."""
+
+    exit_status: int = os.EX_SOFTWARE
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigurationError(LamppostError):
+    """The configuration file or environment says something we cannot obey."""
+
+    exit_status = os.EX_CONFIG
+
+
+class UsageError(LamppostError):
+    """A command was called with words that do not fit together."""
+
+    exit_status = os.EX_USAGE
+
+
+# --- pictures -----------------------------------------------------------------
+
+
+class CameraError(LamppostError):
+    """A camera cannot be opened or stopped delivering; opening it again may help."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
+class CameraGoneError(CameraError):
+    """The device or file is not there, or was unplugged."""
+
+
+class CameraStalledError(CameraError):
+    """The camera delivers nothing, the same frame again and again, or black."""
+
+
+class EncoderError(LamppostError):
+    """The video encoder refused a frame or could not start."""
+
+    exit_status = os.EX_SOFTWARE
+
+
+# --- sealing ------------------------------------------------------------------
+
+
+class SealError(LamppostError):
+    """Sealed data cannot be written or opened."""
+
+    exit_status = os.EX_DATAERR
+
+
+class KeyFormatError(SealError):
+    """A recipient or identity is not spelled as age spells it."""
+
+
+class HeaderError(SealError):
+    """An age header is malformed, or its MAC does not verify."""
+
+
+class WrongIdentityError(SealError):
+    """No stanza of the header opens with any identity given."""
+
+    exit_status = os.EX_NOPERM
+
+
+class PayloadError(SealError):
+    """A chunk does not authenticate: altered, reordered, or spliced."""
+
+
+class TruncatedError(PayloadError):
+    """The payload ends before its last chunk; all that came before is authentic."""
+
+
+# --- storage ------------------------------------------------------------------
+
+
+class StorageError(LamppostError):
+    """Footage cannot be written or read: full, read-only, missing, or failing."""
+
+    exit_status = os.EX_IOERR
+
+
+class StorageFullError(StorageError):
+    """There is no room left, and nothing may be removed to make some."""
+
+
+class StorageMissingError(StorageError):
+    """The separate file system that footage must go to is not mounted."""
+
+    exit_status = os.EX_CONFIG
+
+
+class FootageError(LamppostError):
+    """A file among the footage is not what its name says."""
+
+    exit_status = os.EX_DATAERR
+
+
+# --- policy -------------------------------------------------------------------
+
+
+class PolicyError(LamppostError):
+    """A policy document or bundle is refused; the policy in force is unchanged."""
+
+    exit_status = os.EX_DATAERR
+
+
+class DocumentFormatError(PolicyError):
+    """A document is not strict JSON of a known kind and version."""
+
+
+class ClauseViolationError(PolicyError):
+    """A document asks for what the charter does not allow."""
+
+    def __init__(self, clause: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{message} ({clause})", hint=hint)
+        self.clause = clause
+
+
+class SignatureError(PolicyError):
+    """Signatures are missing, wrong, duplicate, or by someone who may not sign this."""
+
+    exit_status = os.EX_NOPERM
+
+
+class RollbackError(PolicyError):
+    """What was offered is older than what the camera has already accepted."""
+
+
+class FreshnessError(PolicyError):
+    """What was offered has expired, or claims a time that cannot be."""
+
+
+class BundleFormatError(PolicyError):
+    """A bundle is too large, truncated, or not the one map of names to bytes it must be."""

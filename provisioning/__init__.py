@@ -1,0 +1,1 @@
+"""Lamppost for people: the city's authority, the officials' tools, and whoever opens footage."""
