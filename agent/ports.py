@@ -1,0 +1,192 @@
+"""What the recorder needs from the world, as protocols; adapters implement them.
+
+A port names a technology-free promise. tests/contract runs one suite over every
+implementation of a port, fakes included.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from agent.core.video import Fragment, FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
+
+
+class ClockQuality(StrEnum):
+    """How far the wall clock can be believed."""
+
+    UNKNOWN = "unknown"
+    FLOOR = "floor"
+    SYNCHRONISED = "synchronised"
+
+
+class Clock(Protocol):
+    """Wall and monotonic time; the only source of either outside tests."""
+
+    def now(self) -> datetime:
+        """Return the wall clock as aware UTC."""
+        ...
+
+    def monotonic_us(self) -> int:
+        """Return microseconds on a clock that never steps."""
+        ...
+
+    def quality(self) -> ClockQuality:
+        """Return SYNCHRONISED if a time source disciplines the wall clock, else UNKNOWN."""
+        ...
+
+    def wait(self, duration: timedelta) -> None:
+        """Block for `duration`."""
+        ...
+
+
+class Camera(Protocol):
+    """A source of pictures.
+
+    `open`, then one iteration of `frames`, then `close`; after `close`, `open` may
+    be called again. `close` is allowed at any time, from any thread, and twice.
+    """
+
+    def open(self) -> StreamMode:
+        """Start the camera and return what it agreed to.
+
+        Raises:
+            CameraGoneError: There is no such device, file or address.
+            CameraError: It is there but cannot be used.
+        """
+        ...
+
+    def frames(self) -> Iterator[RawFrame]:
+        """Yield pictures of the negotiated size until the source ends or `close`.
+
+        Each picture's planes belong to the caller, who may write into them; `pts_us`
+        rises strictly. A source with an end (a file) just ends.
+
+        Raises:
+            CameraError: The camera failed or was unplugged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the device back. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentTags:
+    """What the MP4 says about itself, in standard boxes."""
+
+    camera_id: str
+    layer: Layer
+    first_captured_at: datetime
+
+
+class SegmentEncoder(Protocol):
+    """One running segment of one layer: frames in, fragments out."""
+
+    def push(self, frame: MaskedFrame) -> Fragment | None:
+        """Encode one frame; return the fragment it completed, if any.
+
+        Raises:
+            EncoderError: The codec refused; the segment is lost from here on.
+        """
+        ...
+
+    def finish(self) -> Fragment | None:
+        """Drain the codec and return the last fragment, if any frame is left in it."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of the codec without output. Never raises."""
+        ...
+
+
+class Encoder(Protocol):
+    """Makes segment encoders that share one configuration."""
+
+    def start(self, mode: StreamMode, tags: SegmentTags) -> SegmentEncoder:
+        """Return an encoder whose first frame is a keyframe.
+
+        Raises:
+            EncoderError: The codec cannot do this size or rate here.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFragment:
+    """Ciphertext to append to a segment; made by `agent.core.sealing.segment` only.
+
+    Attributes:
+        sealed: age bytes, in order.
+        frames: How many frames became recoverable from disk with them (for counters).
+    """
+
+    sealed: bytes
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSegment:
+    """One finished or truncated segment in the ring."""
+
+    path: str
+    camera_id: str
+    layer: Layer
+    started_at: datetime
+    sequence: int
+    size_bytes: int
+    truncated: bool = False
+
+
+class RunningSegment(Protocol):
+    """One segment while it is written."""
+
+    def append(self, fragment: SealedFragment) -> None:
+        """Write and `fdatasync`. Raises StorageError; then the segment is over."""
+        ...
+
+    def finish(self) -> StoredSegment:
+        """`fsync`, rename to the final name, `fsync` the directory."""
+        ...
+
+    def abandon(self) -> None:
+        """Close as it is; recovery will mark it truncated. Never raises."""
+        ...
+
+
+class Store(Protocol):
+    """A bounded ring of sealed segments."""
+
+    def start(self, layer: Layer, started_at: datetime) -> RunningSegment:
+        """Create the next running segment.
+
+        Raises:
+            StorageFullError: No room.
+            StorageError: Read-only, failing, or gone.
+        """
+        ...
+
+    def segments(self) -> Sequence[StoredSegment]:
+        """Return all stored segments, oldest first."""
+        ...
+
+    def remove(self, segments: Sequence[StoredSegment]) -> None:
+        """Unlink and `fsync` the directories."""
+        ...
+
+
+__all__ = [
+    "Camera",
+    "Clock",
+    "ClockQuality",
+    "Encoder",
+    "FrameSize",
+    "RunningSegment",
+    "SealedFragment",
+    "SegmentEncoder",
+    "SegmentTags",
+    "Store",
+    "StoredSegment",
+]
