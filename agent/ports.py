@@ -7,18 +7,12 @@ implementation of a port, fakes included.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
-from agent.core.video import Fragment, FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
-
-
-class ClockQuality(StrEnum):
-    """How far the wall clock can be believed."""
-
-    UNKNOWN = "unknown"
-    FLOOR = "floor"
-    SYNCHRONISED = "synchronised"
+from agent.core.policy.clock import ClockQuality
+from agent.core.retention import StoredSegment
+from agent.core.sealing.segment import SealedFragment
+from agent.core.video import Fragment, Layer, MaskedFrame, RawFrame, StreamMode
 
 
 class Clock(Protocol):
@@ -114,32 +108,6 @@ class Encoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedFragment:
-    """Ciphertext to append to a segment; made by `agent.core.sealing.segment` only.
-
-    Attributes:
-        sealed: age bytes, in order.
-        frames: How many frames became recoverable from disk with them (for counters).
-    """
-
-    sealed: bytes
-    frames: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSegment:
-    """One finished or truncated segment in the ring."""
-
-    path: str
-    camera_id: str
-    layer: Layer
-    started_at: datetime
-    sequence: int
-    size_bytes: int
-    truncated: bool = False
-
-
 class RunningSegment(Protocol):
     """One segment while it is written."""
 
@@ -175,18 +143,3 @@ class Store(Protocol):
     def remove(self, segments: Sequence[StoredSegment]) -> None:
         """Unlink and `fsync` the directories."""
         ...
-
-
-__all__ = [
-    "Camera",
-    "Clock",
-    "ClockQuality",
-    "Encoder",
-    "FrameSize",
-    "RunningSegment",
-    "SealedFragment",
-    "SegmentEncoder",
-    "SegmentTags",
-    "Store",
-    "StoredSegment",
-]

@@ -1,0 +1,1 @@
+"""One technology each. An adapter touches the world and decides nothing."""

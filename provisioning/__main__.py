@@ -1,0 +1,71 @@
+"""`lamppost`: what people run.
+
+The rules every command keeps: stdout is for programs, stderr for people; an error
+is one line `lamppost: error: …` and, where it helps, one line `lamppost: hint: …`;
+the exit status says what kind of failure it was (sysexits); a command that changes
+something shows its plan first, does nothing the second time, and leaves no
+half-written file when it fails. A command's module is imported when it is called.
+"""
+
+import importlib
+import sys
+
+import typer
+
+from agent.errors import LamppostError
+
+# name → (module under provisioning.commands, one line for --help)
+COMMANDS = {
+    "keys": ("keys", "Make the keys that open footage."),
+    "footage": ("footage", "List, open, play and verify sealed footage."),
+    "charter": ("charter", "Check and compare charters: a city's law as data."),
+    "city": ("city", "Found a city: its root, its officials' keys, its charter."),
+    "grant": ("grant", "Draft, show, sign and publish what a camera may do."),
+    "restrict": ("restrict", "Narrow what a camera may do; any one official may."),
+    "waive": ("waive", "Widen one named thing for less than 30 days."),
+    "hold": ("hold", "Stop the removal of named footage."),
+    "lift": ("lift", "Draft the grant that lifts a restriction or hold."),
+    "revoke": ("revoke", "Pause, stop or erase a camera."),
+    "epochs": ("epochs", "Make and publish the daily recipients."),
+    "policy": ("policy", "Say what a camera may do, when, and which clause says so."),
+    "demo": ("demo", "Play a city on a simulated camera."),
+}
+
+
+def _application(wanted: str | None) -> typer.Typer:
+    """Return the command tree with the one module that is `wanted` imported, the others as names."""
+    app = typer.Typer(
+        name="lamppost",
+        help="Provision cameras, sign what they may do, open what they recorded.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    for name, (module, summary) in COMMANDS.items():
+        if name == wanted:
+            command: typer.Typer = importlib.import_module(f"provisioning.commands.{module}").app
+        else:
+            command = typer.Typer()
+            command.callback(invoke_without_command=True)(lambda: None)
+        app.add_typer(command, name=name, help=summary)
+    return app
+
+
+def complain(error: LamppostError) -> int:
+    """Tell a person what went wrong and what to do; return the exit status."""
+    sys.stderr.write(f"lamppost: error: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"lamppost: hint: {error.hint}\n")
+    return error.exit_status
+
+
+def main() -> None:
+    """Run one command and exit with its status."""
+    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    try:
+        _application(wanted)()
+    except LamppostError as error:
+        sys.exit(complain(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One file per command; provisioning/__main__.py lists them."""
