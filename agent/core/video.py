@@ -37,10 +37,17 @@ class FrameSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamMode:
-    """What a camera agreed to deliver."""
+    """What a camera agreed to deliver.
+
+    Attributes:
+        size: Of every frame, after rotation.
+        rate_hz: Frames a second, nominal.
+        rotation_degrees: Rotation already applied to the frames, clockwise.
+    """
 
     size: FrameSize
     rate_hz: Fraction
+    rotation_degrees: int = 0
     pixel_format: str = "I420"
 
 

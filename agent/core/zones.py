@@ -15,6 +15,21 @@ Point = tuple[float, float]
 MAX_POINTS = 64  # a drawn private area has a dozen; a bound keeps a signed document from stalling the recorder
 
 
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class View:
+    """The picture that zones were drawn over; a stream of another shape does not show the same scene.
+
+    Attributes:
+        aspect_width: With `aspect_height`, the shape of the delivered picture, such as 16 and 9.
+        aspect_height: See `aspect_width`.
+        rotation_degrees: Rotation the camera applied: 0, 90, 180 or 270, clockwise.
+    """
+
+    aspect_width: int = 16
+    aspect_height: int = 9
+    rotation_degrees: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
     """One private area.

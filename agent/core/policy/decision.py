@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from agent.core.zones import Zone
+from agent.core.zones import View, Zone
 
 
 class PeopleMode(StrEnum):
@@ -71,6 +71,8 @@ class Decision:
         reason: Why, in words a person understands; also when recording.
         intended_use: Charter clause of the use recorded for; empty when dark.
         zones: Private areas, filled in every layer.
+        view: The picture the zones were drawn over (a field of the grant); a stream of another
+            shape fails closed.
         people: How far people are hidden.
         originals: Whether the sealed layer is written.
         recipients: age recipients of the masked layer, sorted, of today's epoch.
@@ -92,6 +94,7 @@ class Decision:
     reason: str
     intended_use: str = ""
     zones: tuple[Zone, ...] = ()
+    view: View = View()
     people: PeopleMode = PeopleMode.SCENE
     originals: Originals = Originals.NONE
     recipients: tuple[str, ...] = ()
