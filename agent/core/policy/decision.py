@@ -94,7 +94,7 @@ class Decision:
     reason: str
     intended_use: str = ""
     zones: tuple[Zone, ...] = ()
-    view: View = View()
+    view: View | None = None
     people: PeopleMode = PeopleMode.SCENE
     originals: Originals = Originals.NONE
     recipients: tuple[str, ...] = ()
