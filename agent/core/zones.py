@@ -15,7 +15,7 @@ Point = tuple[float, float]
 MAX_POINTS = 64  # a drawn private area has a dozen; a bound keeps a signed document from stalling the recorder
 
 
-@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+@dataclass(frozen=True, slots=True, order=True)
 class View:
     """The picture that zones were drawn over; a stream of another shape does not show the same scene.
 
