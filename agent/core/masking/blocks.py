@@ -105,7 +105,10 @@ def _touched(polygon: tuple[Point, ...], size: FrameSize) -> BlockGrid:
     A block that no edge enters is inside exactly if its centre is (even-odd rule).
     """
     rows, columns = grid_shape(size)
-    corners = [(x * size.width_px / MACROBLOCK_PX, y * size.height_px / MACROBLOCK_PX) for x, y in polygon]
+    # Rounded, so that no slope below divides by a denormal; far finer than _TOUCH_BLOCKS.
+    corners = [
+        (round(x * size.width_px / MACROBLOCK_PX, 9), round(y * size.height_px / MACROBLOCK_PX, 9)) for x, y in polygon
+    ]
     edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
 
     centre_x, centre_y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
