@@ -110,6 +110,10 @@ class FootageError(LamppostError):
     exit_status = os.EX_DATAERR
 
 
+class MovieFormatError(FootageError):
+    """An opened segment is not the fragmented MP4 it must be."""
+
+
 # --- policy -------------------------------------------------------------------
 
 
