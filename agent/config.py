@@ -1,0 +1,195 @@
+"""Where things are and how large they may grow; never what the camera may do.
+
+What may be recorded, for how long, for whom and with which areas hidden comes
+from the signed policy alone. Read from one TOML file; an environment variable
+such as `LAMPPOST_CAMERA__RATE_HZ=10` overrides one setting. An unknown key is an
+error, answered with the nearest known one. A validator may refuse, never change.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from agent.errors import ConfigurationError
+
+MIB = 1024 * 1024
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("a 4:2:0 picture has even sides")
+    return value
+
+
+EvenPx = Annotated[int, Field(ge=64, le=4096), AfterValidator(_even)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CameraSection(_Section):
+    """`[camera]`: which camera this is, and how it is read."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The name in grants, footage and MQTT topics")
+    source: str = Field(
+        pattern=r"^(picamera|streetscene(:[a-z-]+)?|v4l2:/.+|file:/?.+|feed:/.+)$",
+        description="picamera, v4l2:/dev/videoN, file:PATH, feed:SOCKET or streetscene[:SCENARIO]",
+    )
+    width_px: EvenPx = 1280
+    height_px: EvenPx = 720
+    rate_hz: int = Field(default=25, ge=1, le=60)
+    rotation_degrees: Literal[0, 90, 180, 270] = 0
+    paced: bool = Field(default=True, description="Play a file in its own time; false: as fast as it goes")
+    max_exposure_ms: int | None = Field(default=None, ge=1, le=1000, description="Longest exposure, for night")
+
+
+class EncoderSection(_Section):
+    """`[encoder]`: H.264."""
+
+    codec: Literal["libx264", "h264_v4l2m2m", "picamera"] = "libx264"
+    bitrate_kbit: int = Field(default=4000, ge=100, le=50_000)
+    preset: Literal["ultrafast", "superfast", "veryfast"] = "superfast"
+    threads: int = Field(default=1, ge=1, le=8)
+
+
+class SegmentsSection(_Section):
+    """`[segments]`: how footage is cut."""
+
+    length_s: int = Field(default=10, ge=2, le=60)
+
+
+class StorageSection(_Section):
+    """`[storage]`: the ring of sealed segments."""
+
+    footage: Path
+    capacity_mib: int = Field(default=16 * 1024, ge=16)
+    keep_free_mib: int = Field(default=64, ge=0)
+    separate_file_system: bool = Field(
+        default=False, description="Refuse to record while `footage` lies on the root file system"
+    )
+
+
+class StateSection(_Section):
+    """`[state]`: what must survive a restart, and what need not."""
+
+    folder: Path
+    runtime: Path = Field(description="Status and sockets; lost on a reboot, so not on the card")
+
+
+class PolicySection(_Section):
+    """`[policy]`: how signed policy arrives and what it is verified against."""
+
+    root: Path = Field(description="The city's first root.json, part of the device's image")
+    inbox: Path
+    outbox: Path
+
+
+class Config(BaseSettings):
+    """Everything in `lamppost.toml`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="LAMPPOST_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    camera: CameraSection
+    encoder: EncoderSection = EncoderSection()
+    segments: SegmentsSection = SegmentsSection()
+    storage: StorageSection
+    state: StateSection
+    policy: PolicySection
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file; no .env, and no secrets: they are not configuration."""
+        return env_settings, init_settings
+
+
+def load(path: Path) -> Config:
+    """Read, override and check the configuration.
+
+    Raises:
+        ConfigurationError: The file is missing, is not TOML, or says something unknown or impossible.
+    """
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}", hint="name one with --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from error
+    try:
+        return Config(**written)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        said = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{path}: {key}: {said[0].lower()}{said[1:]}", hint=_hint(key)) from error
+
+
+def credential(name: str) -> str | None:
+    """Return a secret that systemd hands over (`LoadCredential=`), or None without one.
+
+    Raises:
+        ConfigurationError: It is there and cannot be read.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        return None
+    try:
+        return (Path(folder) / name).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the credential {name}: {error.strerror}") from error
+
+
+def known_keys() -> list[str]:
+    """Return every key of the configuration, dotted."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def _hint(key: str) -> str | None:
+    known = known_keys()
+    if key in known:
+        return _allowed(key)
+    near = difflib.get_close_matches(key, [*known, *Config.model_fields], n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+
+
+def _allowed(key: str) -> str | None:
+    section, _, name = key.partition(".")
+    model = Config.model_fields[section].annotation
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return None
+    field = model.model_fields[name]
+    choices = get_args(field.annotation)
+    if choices and all(isinstance(choice, (str, int)) for choice in choices):
+        return f"expected one of {', '.join(map(str, choices))}"
+    return field.description
