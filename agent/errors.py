@@ -44,6 +44,10 @@ class CameraGoneError(CameraError):
     """The device or file is not there, or was unplugged."""
 
 
+class CameraChangedError(CameraError):
+    """The picture changed size while it ran; open the camera again for its new mode."""
+
+
 class CameraStalledError(CameraError):
     """The camera delivers nothing, the same frame again and again, or black."""
 
@@ -69,6 +73,20 @@ class KeyFormatError(SealError):
 
 class HeaderError(SealError):
     """An age header is malformed, or its MAC does not verify."""
+
+
+class KeyFileError(SealError):
+    """A key file cannot be made or read: it is there already, or not there, or not ours."""
+
+    exit_status = os.EX_CANTCREAT
+
+
+class HeaderMacError(HeaderError):
+    """An age header was changed after it was written: its MAC does not verify."""
+
+
+class UnsupportedSealError(HeaderError):
+    """An age file of a kind that is refused on purpose: armored, or sealed to a passphrase."""
 
 
 class WrongIdentityError(SealError):
