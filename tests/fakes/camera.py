@@ -76,6 +76,7 @@ class FakeCamera:
         self._mode = StreamMode(size=SMALL, rate_hz=Fraction(rate_hz))
         self._present = present
         self._closed = threading.Event()
+        self._closed.set()
         self.opened = 0
         self.closed = 0
 
@@ -89,6 +90,8 @@ class FakeCamera:
     def frames(self) -> Iterator[RawFrame]:
         closed = self._closed
         number = 0
+        if closed.is_set():
+            return
         for step in self._script:
             match step:
                 case Fail():
