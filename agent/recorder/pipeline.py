@@ -1,0 +1,98 @@
+"""The data path, on one page: capture, mask, encode, seal, store.
+
+The line that keeps a private area out of the file is the one that calls `mask`:
+nothing else makes what an encoder accepts.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import groupby
+
+from agent.core.cutting import Span, begins_segment
+from agent.core.masking.masker import Masker, Stage
+from agent.core.policy.decision import Decision
+from agent.core.thinning import Thinning
+from agent.core.video import RawFrame, StreamMode
+from agent.errors import EncoderError, SealError, StorageError
+from agent.recorder.narrowing import Narrowing
+from agent.recorder.segment import SegmentMaker
+from agent.recorder.supervision import SupervisedCamera
+from agent.recorder.tally import Tally
+
+Judged = tuple[Decision, RawFrame]
+
+
+def run(
+    camera: SupervisedCamera,
+    narrowing: Narrowing,
+    segments: SegmentMaker,
+    tally: Tally,
+    *,
+    stages: Sequence[Stage] = (),
+    length: timedelta,
+) -> None:
+    """Move pictures from `camera` to storage, as far as the decision of each moment allows, until the camera closes."""
+    for session in camera.sessions():
+        masker = Masker(session.mode, stages)
+        judged = _judge(session.mode, session.frames(), narrowing, tally)
+        for _, take in groupby(judged, key=_Cut(session.mode, length)):
+            _record(take, session.mode, masker, narrowing, segments, tally)
+
+
+def _judge(mode: StreamMode, frames: Iterator[RawFrame], narrowing: Narrowing, tally: Tally) -> Iterator[Judged]:
+    """Put beside each frame the decision of its moment; leave out frames beyond the rate that a grant allows."""
+    thinning = Thinning()
+    for frame in frames:
+        tally.captured()
+        decision = narrowing.decide(mode, frame.pts_us)
+        if decision.recording and thinning.keeps(frame.pts_us, rate_hz=decision.max_rate_hz):
+            yield decision, frame
+        elif decision.recording:
+            tally.unwanted()
+        else:
+            tally.unwanted()
+            yield decision, frame  # ends the running segment, and is looked at no further
+
+
+def _record(
+    take: Iterator[Judged],
+    mode: StreamMode,
+    masker: Masker,
+    narrowing: Narrowing,
+    segments: SegmentMaker,
+    tally: Tally,
+) -> None:
+    """Write one segment. A failure ends it, and the back-off in `narrowing` decides when the next may start."""
+    decision, frame = next(take)
+    if not decision.recording:
+        return
+    try:
+        with segments.start(mode, decision, frame) as segment:
+            segment.push(masker.mask(frame, decision))
+            for decision, frame in take:
+                segment.push(masker.mask(frame, decision))
+    except StorageError as error:
+        tally.storage_failed(error, frame.captured_at)
+        narrowing.failed(error, frame.pts_us)
+    except (EncoderError, SealError) as error:
+        tally.encoder_failed(error)
+        narrowing.failed(error, frame.pts_us)
+
+
+class _Cut:
+    """Numbers the segments of one camera session: frames with the same number belong together."""
+
+    def __init__(self, mode: StreamMode, length: timedelta) -> None:
+        self._mode = mode
+        self._length = length
+        self._running: Span | None = None
+        self._number = 0
+
+    def __call__(self, judged: Judged) -> int:
+        decision, frame = judged
+        first = self._running.first_pts_us if self._running is not None else frame.pts_us
+        if begins_segment(self._running, decision=decision, mode=self._mode, pts_us=frame.pts_us, length=self._length):
+            self._number += 1
+            first = frame.pts_us
+        self._running = Span(decision=decision, mode=self._mode, first_pts_us=first, last_pts_us=frame.pts_us)
+        return self._number

@@ -1,0 +1,114 @@
+"""One segment while it is recorded: every layer of it, each with its encoder, sealer and file.
+
+All layers start, are cut and end at the same frames. If one of them fails, all are
+abandoned: what is on disk then is a truncated segment, which opens up to its last
+whole chunk, and recovery marks it so.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from agent.core.policy.decision import Decision
+from agent.core.sealing.segment import SealedFragment, SegmentSealer
+from agent.core.video import Fragment, Layer, MaskedFrame, RawFrame, StreamMode
+from agent.ports import Encoder, RunningSegment, SegmentEncoder, SegmentTags, Store
+from agent.recorder.tally import Tally
+
+
+class LayerTrack:
+    """One layer of one running segment: masked frames in, sealed bytes on disk."""
+
+    def __init__(self, encoder: SegmentEncoder, sealer: SegmentSealer, file: RunningSegment, tally: Tally) -> None:
+        self._encoder = encoder
+        self._sealer = sealer
+        self._file = file
+        self._tally = tally
+        self.pushed = 0
+        self.stored = 0
+
+    def push(self, frame: MaskedFrame) -> None:
+        """Encode one frame, and seal and store the fragment it completed, if any."""
+        self.pushed += 1
+        fragment = self._encoder.push(frame)
+        if fragment is not None:
+            self._store(self._sealer.push(fragment))
+
+    def finish(self) -> None:
+        """Bring all that is left to disk under the segment's final name."""
+        last: Fragment | None = self._encoder.finish()
+        self._store(self._sealer.finish(last))
+        self._file.finish()
+
+    def abandon(self) -> None:
+        """Let go of everything as it is. Never raises."""
+        self._encoder.abandon()
+        self._file.abandon()
+        self._tally.lost(self.pushed - self.stored)
+
+    def _store(self, sealed: SealedFragment) -> None:
+        self._file.append(sealed)
+        self.stored += sealed.frames
+        self._tally.stored(sealed)
+
+
+class Segment:
+    """A running segment; a context that finishes it, or abandons it on any error."""
+
+    def __init__(self, tracks: Mapping[Layer, LayerTrack], tally: Tally) -> None:
+        self._tracks = tracks
+        self._tally = tally
+
+    def push(self, frame: MaskedFrame) -> None:
+        """Record one frame in the masked layer."""
+        self._tally.masked(frame)
+        self._tracks[Layer.MASKED].push(frame)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            for track in self._tracks.values():
+                track.finish()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        for track in self._tracks.values():
+            track.abandon()
+
+
+class SegmentMaker:
+    """Starts segments of one camera on one store."""
+
+    def __init__(self, camera_id: str, encoder: Encoder, store: Store, tally: Tally) -> None:
+        self._camera_id = camera_id
+        self._encoder = encoder
+        self._store = store
+        self._tally = tally
+
+    def start(self, mode: StreamMode, decision: Decision, first: RawFrame) -> Segment:
+        """Open the files of a segment that begins with `first`, sealed to the decision's recipients.
+
+        Raises:
+            KeyFormatError: The decision's recipients are not age recipients of one profile.
+            EncoderError: The codec cannot do this mode.
+            StorageError: No file can be made.
+        """
+        layer = Layer.MASKED
+        sealer = SegmentSealer.to(decision.recipients)
+        tags = SegmentTags(camera_id=self._camera_id, layer=layer, first_captured_at=first.captured_at)
+        encoder = self._encoder.start(mode, tags)
+        try:
+            file = self._store.start(layer, first.captured_at)
+        except BaseException:
+            encoder.abandon()
+            raise
+        return Segment({layer: LayerTrack(encoder, sealer, file, self._tally)}, self._tally)
