@@ -5,7 +5,7 @@ are the only time.
 """
 
 _SECOND_US = 1_000_000
-_EARLY_RATIO = 0.1  # sensor jitter: a frame a tenth of a period early is the frame that was due
+_EARLY_RATIO = 0.25  # sensor jitter: a frame a quarter of a period early is the frame that was due
 
 
 class Thinning:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.core.policy.decision import Decision
+from agent.core.sealing.recipients import parse_recipients
 from agent.core.sealing.segment import SealedFragment, SegmentSealer
 from agent.core.video import Fragment, Layer, MaskedFrame, RawFrame, StreamMode
 from agent.ports import Encoder, RunningSegment, SegmentEncoder, SegmentTags, Store
@@ -103,7 +104,7 @@ class SegmentMaker:
             StorageError: No file can be made.
         """
         layer = Layer.MASKED
-        sealer = SegmentSealer.to(decision.recipients)
+        sealer = SegmentSealer(parse_recipients(decision.recipients))
         tags = SegmentTags(camera_id=self._camera_id, layer=layer, first_captured_at=first.captured_at)
         encoder = self._encoder.start(mode, tags)
         try:
