@@ -1,0 +1,121 @@
+"""Floors: what a camera has accepted once, so that nothing older is accepted again.
+
+TUF clients find a rollback by comparing with the metadata they have cached. A cache
+can be zeroed by a power cut or swapped by a thief, so the floors are kept apart from
+it: one small value, durable before anything it permits is used.
+
+Versions rise with every accepted release and never fall, with one exception (TUF
+5.3.11): a root signed by the officials that replaces the online keys also forgets
+how far the old online keys had counted, because a stolen one may have counted to
+the end.
+
+The time floor rises with signed times, with a synchronised clock and with the
+monotonic clock. It never rises past the end of the accepted release: by then
+nothing is granted any more, so a higher floor protects nothing, while a forged
+time source could otherwise push it years ahead and no honest release would ever
+be fresh again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Self
+
+from agent.core.policy.clock import SIGNING_SLACK, ClockQuality, ClockState
+from agent.core.policy.release import ROOT, SNAPSHOT, TIMESTAMP, TOP_LEVEL, Release
+from agent.errors import FreshnessError, RollbackError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floors:
+    """The least that is acceptable from now on.
+
+    Attributes:
+        versions: Newest accepted version of every role ever loaded.
+        online_keys: Keys of timestamp and snapshot at that time.
+        signed_at: Newest signed time accepted.
+        fresh_until: End of the release accepted last.
+        time: Newest time proven to be past.
+    """
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    online_keys: frozenset[str] = frozenset()
+    signed_at: datetime | None = None
+    fresh_until: datetime | None = None
+    time: datetime | None = None
+
+    def refuse_older(self, release: Release) -> None:
+        """Pass if nothing in `release` is older than what was accepted before.
+
+        Raises:
+            RollbackError: A role went back, left the snapshot, or one version of the timestamp has two contents.
+        """
+        since = self.after_rotation(release)
+        for role, floor in since.versions.items():
+            offered = release.versions.get(role) or release.listed.get(role)
+            if offered is None:
+                raise RollbackError(
+                    f"role {role} was accepted at version {floor} and the snapshot no longer lists it (TUF 5.5.5)"
+                )
+            if offered < floor:
+                raise RollbackError(f"role {role} is at version {offered}, accepted before: {floor} ({_clause(role)})")
+        if since.signed_at is None:
+            return
+        if release.signed_at < since.signed_at:
+            raise RollbackError(
+                f"the timestamp was signed at {release.signed_at:%Y-%m-%dT%H:%M:%SZ}, "
+                f"accepted before: {since.signed_at:%Y-%m-%dT%H:%M:%SZ} (TUF 5.4.3)"
+            )
+        if release.versions[TIMESTAMP] == since.versions[TIMESTAMP] and release.signed_at != since.signed_at:
+            raise RollbackError(f"there are two timestamps of version {since.versions[TIMESTAMP]} (TUF 5.4.3.1)")
+
+    def after_rotation(self, release: Release) -> Self:
+        """Return the floors to hold `release` to: lower where its root recovers from a fast-forward (TUF 5.3.11)."""
+        if release.online_keys == self.online_keys or release.versions[ROOT] <= self.versions.get(ROOT, 0):
+            return self
+        kept = {role: floor for role, floor in self.versions.items() if role not in {TIMESTAMP, SNAPSHOT}}
+        return replace(self, versions=kept, signed_at=None)
+
+    def raised_by(self, release: Release) -> Self:
+        """Return the floors after `release` was accepted."""
+        since = self.after_rotation(release)
+        proven = release.signed_at if self.time is None else max(self.time, release.signed_at)
+        return replace(
+            since,
+            versions={**since.versions, **release.versions},
+            online_keys=release.online_keys,
+            signed_at=release.signed_at,
+            fresh_until=release.fresh_until,
+            time=proven,
+        )
+
+    def carried_on(self, elapsed: timedelta, clock: ClockState) -> Self:
+        """Return the floors after `elapsed` on the monotonic clock, and what a synchronised `clock` adds."""
+        if self.time is None or self.fresh_until is None:
+            return self
+        proven = self.time + elapsed
+        if clock.quality is ClockQuality.SYNCHRONISED:
+            proven = max(proven, clock.now)
+        return replace(self, time=max(self.time, min(proven, self.fresh_until)))
+
+
+def _clause(role: str) -> str:
+    return {ROOT: "TUF 5.3.5", TIMESTAMP: "TUF 5.4.3.1", SNAPSHOT: "TUF 5.4.3.2"}.get(role, "TUF 5.5.5")
+
+
+def refuse_impossible_times(release: Release, clock: ClockState, slack: timedelta = SIGNING_SLACK) -> None:
+    """Pass if the times in `release` can be true together, and with a clock that is synchronised.
+
+    A thief of the timestamp key chooses `signed_at` and so moves the camera's time floor. It may not
+    move past the end of what the officials and the snapshot key signed, nor past a known present.
+
+    Raises:
+        FreshnessError: They cannot.
+    """
+    for role in TOP_LEVEL:
+        if release.expires_at[role] <= release.signed_at:
+            raise FreshnessError(f"the timestamp claims to be signed after {role} expired (TUF 5.3.10, 5.4.4)")
+    if clock.quality is ClockQuality.SYNCHRONISED and release.signed_at > clock.now + slack:
+        raise FreshnessError(
+            f"the timestamp claims to be signed at {release.signed_at:%Y-%m-%dT%H:%M:%SZ}, in the future"
+        )
