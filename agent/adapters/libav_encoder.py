@@ -137,7 +137,7 @@ class LibavSegmentEncoder:
             self._container.close()
         self._written.clear()
 
-    def _mux(self, packets: Sequence[av.Packet]) -> list[Fragment]:
+    def _mux(self, packets: Sequence["av.Packet[av.VideoStream]"]) -> list[Fragment]:
         """Hand packets to the muxer and return the fragments that it closed."""
         fragments = []
         for packet in packets:
@@ -255,7 +255,7 @@ def _picture(pixels: I420) -> av.VideoFrame:
     picture = av.VideoFrame(pixels.size.width_px, pixels.size.height_px, "yuv420p")
     for plane, target in zip((pixels.y, pixels.u, pixels.v), picture.planes, strict=True):
         rows, width = plane.shape
-        np.frombuffer(target, np.uint8).reshape(rows, target.line_size)[:, :width] = plane
+        np.frombuffer(memoryview(target), np.uint8).reshape(rows, target.line_size)[:, :width] = plane
     return picture
 
 
