@@ -1,0 +1,162 @@
+"""`lamppost-agent`: what runs on the camera.
+
+    lamppost-agent run --config FILE             record until told to stop
+    lamppost-agent record --for 30s --config …   record for a while, then stop
+    lamppost-agent selftest --config FILE        can this camera do its work? a table, and an exit status
+    lamppost-agent status --config FILE          what it does and why
+    lamppost-agent feed --socket PATH            fetch a network camera's packets, outside the wall
+    lamppost-agent scene --out FOLDER …          draw the simulated street, for demos and tests
+
+There is no command and no option that lets it record without a policy that the
+city's officials signed. argparse, not typer: see agent/decisions/0003.
+"""
+
+import argparse
+import json
+import re
+import signal
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+from agent.errors import LamppostError, UsageError
+
+# Everything else is imported where it is used: `status` must not load a video library on a board with 1 GB.
+
+
+def main() -> None:
+    """Run one command and exit with its status."""
+    arguments = _parser().parse_args()
+    try:
+        sys.exit(arguments.command(arguments))
+    except LamppostError as error:
+        sys.stderr.write(f"lamppost-agent: error: {error}\n")
+        if error.hint:
+            sys.stderr.write(f"lamppost-agent: hint: {error.hint}\n")
+        sys.exit(error.exit_status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lamppost-agent", description="The part of Lamppost that runs on the camera.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    configured = argparse.ArgumentParser(add_help=False)
+    configured.add_argument(
+        "--config", type=Path, default=Path("/etc/lamppost/lamppost.toml"), help="default: %(default)s"
+    )
+
+    run = commands.add_parser("run", parents=[configured], help="record, as far as signed policy allows, until stopped")
+    run.set_defaults(command=_run, stop_after=None)
+
+    record = commands.add_parser("record", parents=[configured], help="the same, for a while")
+    record.add_argument("--for", dest="stop_after", type=_duration, metavar="TIME", help="such as 30s or 5min")
+    record.set_defaults(command=_run)
+
+    selftest = commands.add_parser("selftest", parents=[configured], help="can this camera do its work?")
+    selftest.add_argument("--json", action="store_true", help="for programs")
+    selftest.set_defaults(command=_selftest)
+
+    status = commands.add_parser("status", parents=[configured], help="what it does and why")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(command=_status)
+
+    feed = commands.add_parser("feed", help="fetch the compressed packets of a network camera, outside the wall")
+    feed.add_argument("--socket", type=Path, required=True, help="where the recorder connects")
+    feed.set_defaults(command=_feed)
+
+    scene = commands.add_parser("scene", help="draw the simulated street as PNG files")
+    scene.add_argument("--out", type=Path, required=True, help="folder to write to")
+    scene.add_argument("--at", type=float, action="append", required=True, metavar="SECOND", help="may be repeated")
+    scene.add_argument("--scenario", default="busy")
+    scene.add_argument("--width", type=int, default=1280)
+    scene.add_argument("--height", type=int, default=720)
+    scene.set_defaults(command=_scene)
+    return parser
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5min or 1h")
+    units = {None: "seconds", "s": "seconds", "min": "minutes", "h": "hours"}
+    return timedelta(**{units[match[2]]: float(match[1])})
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    return stop
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from agent.config import load  # noqa: PLC0415 - see the top
+    from agent.recorder import app  # noqa: PLC0415
+
+    app.run(load(arguments.config), stop=_stop_on_signals(), stop_after=arguments.stop_after)
+    return 0
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    from agent.config import load  # noqa: PLC0415 - see the top
+    from agent.recorder.selftest import examine, table  # noqa: PLC0415
+
+    findings = examine(load(arguments.config))
+    if arguments.json:
+        sys.stdout.write(json.dumps([finding.as_json() for finding in findings], indent=2) + "\n")
+    else:
+        sys.stdout.write(table(findings))
+    return 0 if all(finding.passed for finding in findings) else 1
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from agent.adapters.clock import SystemClock  # noqa: PLC0415 - see the top
+    from agent.adapters.status_file import StatusFile  # noqa: PLC0415
+    from agent.config import load  # noqa: PLC0415
+    from agent.core.status import is_stale, summary_lines  # noqa: PLC0415
+
+    now = SystemClock().now()
+    status = StatusFile(load(arguments.config).state.runtime / "status.json").read()
+    sys.stdout.write(status.to_json() + "\n" if arguments.json else "\n".join(summary_lines(status, now=now)) + "\n")
+    return 1 if is_stale(status, now=now) else 0
+
+
+def _feed(arguments: argparse.Namespace) -> int:
+    from agent.adapters.clock import SystemClock  # noqa: PLC0415 - see the top
+    from agent.adapters.rtsp_feed import run_feed  # noqa: PLC0415
+    from agent.config import credential  # noqa: PLC0415
+
+    url = credential("feed-url")
+    if url is None:
+        raise UsageError(
+            "no address to fetch from",
+            hint="hand it over as the systemd credential feed-url: it may hold a password, so it is no argument",
+        )
+    run_feed(
+        url, arguments.socket, SystemClock(), _stop_on_signals(), lambda line: sys.stderr.write(line + "\n") and None
+    )
+    return 0
+
+
+def _scene(arguments: argparse.Namespace) -> int:
+    from agent.adapters.street.stills import draw_stills  # noqa: PLC0415 - see the top
+    from agent.core.video import FrameSize  # noqa: PLC0415
+
+    for path in draw_stills(
+        arguments.out,
+        seconds=arguments.at,
+        scenario=arguments.scenario,
+        size=FrameSize(arguments.width, arguments.height),
+    ):
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    main()
