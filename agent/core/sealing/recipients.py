@@ -322,9 +322,7 @@ def parse_recipient(text: str) -> Recipient:
     if (found := _other_than_a_recipient(text)) is not None:
         raise KeyFormatError(f"found {found}, {_EXPECTED}")
     prefix, payload = bech32.decode(text)
-    if prefix not in _RECIPIENTS:
-        raise KeyFormatError(f"found a key with the prefix {prefix[:32]!r}, {_EXPECTED}")
-    return _RECIPIENTS[prefix](payload)
+    return _RECIPIENTS[prefix](payload)  # no other prefix is left by now
 
 
 def parse_recipients(texts: Iterable[str]) -> tuple[Recipient, ...]:
@@ -411,6 +409,6 @@ def _other_than_a_recipient(text: str) -> str | None:
         return "an empty text"
     if not text.startswith("age1"):
         return "something that is not an age key"
-    # Bech32 has no "1" in its data part: whatever stands before the last one is a name.
-    name = text[len("age1") :].rpartition("1")[0]
-    return f"a recipient of the age plugin {name[:32]!r}" if name not in ("", "pq") else None
+    # Bech32 has no "1" in its data part: what stands between the first and the last is a name.
+    name, separator, _ = text[len("age1") :].rpartition("1")
+    return f"a recipient of the age plugin {name[:32]!r}" if separator and name != "pq" else None
