@@ -102,6 +102,8 @@ class PayloadError(SealError):
 class TruncatedError(PayloadError):
     """The payload ends before its last chunk; all that came before is authentic."""
 
+    exit_status = os.EX_IOERR  # the rest never reached the disk, or left it
+
 
 # --- storage ------------------------------------------------------------------
 
@@ -126,6 +128,12 @@ class FootageError(LamppostError):
     """A file among the footage is not what its name says."""
 
     exit_status = os.EX_DATAERR
+
+
+class ForeignFileError(FootageError):
+    """A file among the footage is no segment at all."""
+
+    exit_status = os.EX_NOINPUT
 
 
 class MovieFormatError(FootageError):
