@@ -67,6 +67,12 @@ def _write_identity(path: Path, identity: Identity) -> None:
             file.write(f"{identity.reveal()}\n")
             file.flush()
             os.fsync(descriptor)
+        # Footage is about to be sealed to this key: the name must survive a power cut as well.
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise KeyFileError(f"cannot write {path}: {error.strerror}") from error
