@@ -81,6 +81,11 @@ class KeyCard:
             {OFFICE_FIELD: self.office, NAME_FIELD: self.name},
         )
 
+    @staticmethod
+    def plain_key(key: Key) -> SSlibKey:
+        """Return `key` without what role metadata says about its holder."""
+        return SSlibKey(key.keyid, key.keytype, key.scheme, dict(key.keyval))
+
     def dump(self) -> bytes:
         """Return the card as JSON."""
         return _json(

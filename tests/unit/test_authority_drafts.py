@@ -1,0 +1,407 @@
+"""A draft becomes part of the city when exactly the right people signed exactly what it says, and not before."""
+
+import json
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tuf.api.metadata import Metadata, Targets
+
+from agent.core.bundle import decode_bundle
+from agent.core.policy.documents import canonical_document
+from agent.errors import (
+    ClauseViolationError,
+    DocumentFormatError,
+    FreshnessError,
+    PolicyError,
+    RollbackError,
+    SignatureError,
+    UsageError,
+)
+from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
+from provisioning.authority.drafts import Draft, check_draft, draft_succession, sign_draft
+from provisioning.authority.published import verify_release
+from tests.fakes.documents import DAY, NOON, example_charter, grant, hold, restriction, revocation, waiver
+from tests.fakes.officials import FOUNDED_AT, cards, enact, found, official, propose, signed_by
+
+APPROVING = ("city-manager", "it-director", "police-chief")
+GRANT_PATH = "grants/g-2026-001.json"
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> CityFolder:
+    return found(tmp_path / "city")
+
+
+def root_of(folder: CityFolder) -> bytes:
+    return read_city(folder).first_root
+
+
+def files_in(folder: CityFolder) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+def altered(draft: Draft, change: Callable[[dict[str, Any]], None]) -> Draft:
+    """Return `draft` as someone would alter it in the mail."""
+    stated = json.loads(draft.dump())
+    change(stated)
+    return Draft.parse(json.dumps(stated).encode())
+
+
+# --- founding -------------------------------------------------------------------
+
+
+def test_a_city_is_founded_when_the_threshold_of_root_officials_signed(tmp_path: Path) -> None:
+    folder = CityFolder(path=tmp_path / "city")
+    draft = prepare_city(folder, example_charter(), cards(), now=FOUNDED_AT)
+
+    founded = publish(folder, signed_by(draft, "city-manager", "police-chief", root=None), now=NOON)
+
+    assert founded.signers("charter.json")[0].office == "city-manager"
+    assert {holder.office for holder in founded.holders()} == {*APPROVING, "custodian"}
+    assert founded.signed_at == NOON
+
+
+def test_a_founding_that_too_few_signed_is_refused_by_name(tmp_path: Path) -> None:
+    folder = CityFolder(path=tmp_path / "city")
+    draft = signed_by(prepare_city(folder, example_charter(), cards(), now=NOON), "city-manager", root=None)
+    before = files_in(folder)
+
+    with pytest.raises(SignatureError, match=r"1 of 2 signatures.*it-director.*police-chief"):
+        publish(folder, draft, now=NOON)
+
+    assert files_in(folder) | {str(folder.online / ".lock"): b""} == before | {str(folder.online / ".lock"): b""}
+
+
+def test_the_backends_keys_are_for_the_backend_only(city: CityFolder) -> None:
+    assert stat.S_IMODE(city.online.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in city.online.iterdir()} == {0o600}
+
+
+def test_a_city_is_prepared_once(city: CityFolder) -> None:
+    before = files_in(city)
+
+    with pytest.raises(UsageError, match="belongs to a city already"):
+        prepare_city(city, example_charter(), cards(), now=NOON)
+
+    assert files_in(city) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (cards(("city-manager", "it-director", "police-chief")), "no key card for custodian"),
+        ((*cards(), official("police-chief", who="deputy").card), "two cards for police-chief"),
+        ((*cards(), official("mayor").card), "signs nothing under this charter"),
+        (
+            (*cards(("city-manager", "it-director", "custodian")), official("police-chief", who="custodian").card),
+            "same key",
+        ),
+    ],
+)
+def test_every_office_has_one_key_and_every_key_one_office(tmp_path: Path, given: Any, complaint: str) -> None:
+    with pytest.raises(SignatureError, match=complaint):
+        prepare_city(CityFolder(path=tmp_path / "city"), example_charter(), given, now=NOON)
+
+    assert not (tmp_path / "city").exists()
+
+
+# --- a grant --------------------------------------------------------------------
+
+
+def test_a_grant_that_all_signed_is_in_the_bundle(city: CityFolder) -> None:
+    published = enact(city, grant(), *APPROVING)
+
+    in_bundle = verify_release(decode_bundle(city.bundle_path.read_bytes()), published.first_root)
+    assert in_bundle.documents[GRANT_PATH] == canonical_document(grant())
+    assert [holder.office for holder in in_bundle.signers(GRANT_PATH)] == list(APPROVING)
+    assert city.bundle_path.read_bytes() == bundle(published)
+
+
+def test_the_order_of_signing_does_not_matter(city: CityFolder) -> None:
+    enact(city, grant(), "police-chief", "city-manager", "it-director")
+
+    assert len(read_city(city).signers(GRANT_PATH)) == 3
+
+
+def test_a_draft_survives_the_mail(city: CityFolder) -> None:
+    draft = signed_by(propose(city, grant()), "police-chief", root=root_of(city))
+
+    again = Draft.parse(draft.dump())
+
+    assert again.dump() == draft.dump()
+    assert publish(city, signed_by(again, "city-manager", "it-director", root=root_of(city)), now=NOON)
+
+
+def test_a_missing_signature_is_refused_by_name(city: CityFolder) -> None:
+    draft = signed_by(propose(city, grant()), "police-chief", "it-director", root=root_of(city))
+    before = files_in(city)
+
+    with pytest.raises(SignatureError, match=r"2 of 3 signatures, missing Holder of city-manager \(city-manager\)"):
+        publish(city, draft, now=NOON)
+
+    assert files_in(city) == before
+
+
+def test_signing_twice_counts_once(city: CityFolder) -> None:
+    root = root_of(city)
+    once = signed_by(propose(city, grant()), "police-chief", root=root)
+
+    twice = signed_by(once, "police-chief", root=root)
+
+    assert twice == once
+    assert [holder.office for holder in check_draft(twice, root, now=NOON).signed] == ["police-chief"]
+
+
+def test_who_may_not_sign_is_told_who_may(city: CityFolder) -> None:
+    draft = propose(city, grant())
+
+    with pytest.raises(SignatureError, match=r"custodian \(custodian\) may not sign this, expected .*police-chief"):
+        signed_by(draft, "custodian", root=root_of(city))
+
+
+def test_a_stranger_with_the_same_office_may_not_sign(city: CityFolder) -> None:
+    with pytest.raises(SignatureError, match="may not sign this"):
+        sign_draft(propose(city, grant()), official("police-chief", who="stranger"), root_of(city), now=NOON)
+
+
+def test_nobody_signs_for_a_city_they_do_not_trust(city: CityFolder, tmp_path: Path) -> None:
+    other = found(tmp_path / "other")
+    draft = propose(city, grant())
+
+    with pytest.raises(SignatureError, match="another city"):
+        signed_by(draft, "police-chief", root=root_of(other))
+    with pytest.raises(SignatureError, match="trusts no city yet"):
+        signed_by(draft, "police-chief", root=None)
+
+
+def test_a_document_altered_after_the_first_signature_is_refused(city: CityFolder) -> None:
+    draft = signed_by(propose(city, grant()), "police-chief", root=root_of(city))
+
+    def lower_the_rate(stated: dict[str, Any]) -> None:
+        stated["documents"][GRANT_PATH] = canonical_document(grant(max_rate_hz=30)).decode()
+
+    with pytest.raises(SignatureError, match="not what its documents make of it"):
+        signed_by(altered(draft, lower_the_rate), "it-director", root=root_of(city))
+
+
+def test_a_document_and_its_metadata_altered_together_are_refused(city: CityFolder) -> None:
+    draft = signed_by(propose(city, grant()), "police-chief", root=root_of(city))
+    wider = propose(city, grant(max_rate_hz=30))
+
+    def exchange(stated: dict[str, Any]) -> None:
+        other = json.loads(wider.dump())
+        stated["documents"] = other["documents"]
+        stated["metadata"]["grants"]["signed"] = other["metadata"]["grants"]["signed"]
+
+    with pytest.raises(SignatureError, match=r"signature of Holder of police-chief .* is not over this grants"):
+        signed_by(altered(draft, exchange), "it-director", root=root_of(city))
+
+
+def test_a_document_smuggled_into_the_metadata_is_refused(city: CityFolder) -> None:
+    draft = propose(city, grant())
+
+    def smuggle(stated: dict[str, Any]) -> None:
+        listed = stated["metadata"]["grants"]["signed"]["targets"]
+        listed["grants/g-2026-002.json"] = listed[GRANT_PATH]
+
+    with pytest.raises(SignatureError, match="not what its documents make of it"):
+        signed_by(altered(draft, smuggle), "police-chief", root=root_of(city))
+
+
+def test_a_role_smuggled_into_the_draft_is_refused(city: CityFolder) -> None:
+    draft = propose(city, grant())
+    other = propose(city, restriction())
+
+    def smuggle(stated: dict[str, Any]) -> None:
+        stated["metadata"].update(json.loads(other.dump())["metadata"])
+
+    with pytest.raises(PolicyError, match="do not follow from its documents: restrictions-police-chief"):
+        signed_by(altered(draft, smuggle), "police-chief", root=root_of(city))
+
+
+def test_a_foreign_signature_in_the_draft_is_refused(city: CityFolder) -> None:
+    draft = propose(city, grant())
+    metadata = Metadata[Targets].from_bytes(draft.metadata["grants"])
+    metadata.sign(official("mallory").signer)
+
+    with pytest.raises(SignatureError, match="by a key that may not sign it"):
+        check_draft(replace(draft, metadata={"grants": metadata.to_bytes()}), root_of(city), now=NOON)
+
+
+def test_a_stale_draft_is_refused_with_a_hint_to_draft_again(city: CityFolder) -> None:
+    root = root_of(city)
+    late = signed_by(propose(city, grant(id="g-2026-002", cameras=("cam-08",))), *APPROVING, root=root)
+    enact(city, grant(), *APPROVING)
+    before = files_in(city)
+
+    with pytest.raises(RollbackError, match="grants had version 0, it now has 1") as refused:
+        publish(city, late, now=NOON)
+
+    assert "draft it again" in str(refused.value.hint)
+    assert files_in(city) == before
+
+
+def test_publishing_twice_changes_nothing(city: CityFolder) -> None:
+    draft = signed_by(propose(city, grant()), *APPROVING, root=root_of(city))
+    publish(city, draft, now=NOON)
+    before = files_in(city)
+
+    publish(city, draft, now=NOON + timedelta(hours=1))
+
+    assert files_in(city) == before
+
+
+def test_an_id_is_used_once(city: CityFolder) -> None:
+    enact(city, grant(), *APPROVING)
+
+    with pytest.raises(DocumentFormatError, match="id g-2026-001 is taken"):
+        propose(city, grant(cameras=("cam-08",)))
+
+
+def test_what_the_charter_forbids_is_refused_with_the_clause(city: CityFolder) -> None:
+    with pytest.raises(ClauseViolationError) as refused:
+        propose(city, grant(max_height_px=2160))
+
+    assert refused.value.clause
+
+
+def test_what_would_be_over_before_it_is_signed_is_refused(city: CityFolder) -> None:
+    draft = propose(city, waiver())
+
+    with pytest.raises(PolicyError, match="before it could take effect"):
+        signed_by(draft, "city-manager", root=root_of(city), now=NOON + 10 * DAY)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{}", b"[]", b"null", b"[" * 9000, b'{"kind":"lamppost-draft","version":2}', b"\xff"]
+)
+def test_what_is_no_draft_is_refused(raw: bytes) -> None:
+    with pytest.raises(DocumentFormatError):
+        Draft.parse(raw)
+
+
+# --- officials alone ------------------------------------------------------------
+
+
+def test_one_official_restricts_alone(city: CityFolder) -> None:
+    published = enact(city, restriction(), "police-chief")
+
+    assert [h.office for h in published.signers("restrictions/police-chief/r-2026-001.json")] == ["police-chief"]
+
+
+def test_one_custodian_holds_alone(city: CityFolder) -> None:
+    published = enact(city, hold(), "custodian")
+
+    assert "holds/custodian/h-2026-001.json" in published.documents
+
+
+def test_nobody_signs_another_offices_restriction(city: CityFolder) -> None:
+    with pytest.raises(SignatureError, match="may not sign this, expected Holder of police-chief"):
+        enact(city, restriction(), "it-director")
+
+
+def test_an_office_that_the_charter_does_not_name_revokes_nothing(city: CityFolder) -> None:
+    with pytest.raises(PolicyError):
+        propose(city, revocation(issued_by="custodian"))
+
+
+def test_two_officials_restrict_at_once_without_waiting_for_each_other(city: CityFolder) -> None:
+    root = root_of(city)
+    one = signed_by(propose(city, restriction()), "police-chief", root=root)
+    other = signed_by(propose(city, restriction(id="r-2026-002", issued_by="it-director")), "it-director", root=root)
+
+    publish(city, one, now=NOON)
+    publish(city, other, now=NOON)
+
+    assert {"restrictions-police-chief", "restrictions-it-director"} <= set(read_city(city).delegated)
+
+
+def test_concurrent_publishers_wait_for_each_other(city: CityFolder) -> None:
+    root = root_of(city)
+    drafts = [
+        signed_by(propose(city, restriction(id=f"r-{office}", issued_by=office)), office, root=root)
+        for office in APPROVING
+    ]
+    threads = [threading.Thread(target=publish, args=(city, draft), kwargs={"now": NOON}) for draft in drafts]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(read_city(city).delegated) == 3
+    assert read_city(city).timestamp.signed.version == 4
+
+
+# --- the backend ----------------------------------------------------------------
+
+
+def test_a_refresh_vouches_anew_and_changes_no_document(city: CityFolder) -> None:
+    before = enact(city, grant(), *APPROVING)
+
+    after = refresh(city, now=NOON + DAY)
+
+    assert after.documents == before.documents
+    assert after.signed_at == NOON + DAY
+    assert after.timestamp.signed.expires == NOON + 8 * DAY
+    assert after.snapshot.signed.expires > after.timestamp.signed.expires
+    assert read_city(city) == after
+
+
+def test_a_clock_that_went_back_vouches_for_nothing(city: CityFolder) -> None:
+    refresh(city, now=NOON)
+    before = files_in(city)
+
+    with pytest.raises(FreshnessError, match="the clock says"):
+        refresh(city, now=NOON - DAY)
+
+    assert files_in(city) == before
+
+
+def test_a_copy_of_the_bundle_is_enough_to_draft_against_and_not_to_publish(city: CityFolder, tmp_path: Path) -> None:
+    copy = CityFolder(path=tmp_path / "policy.bundle")
+    copy.path.write_bytes(city.bundle_path.read_bytes())
+    draft = signed_by(propose(copy, restriction()), "police-chief", root=root_of(city))
+
+    with pytest.raises(UsageError, match="no keys to publish with"):
+        publish(copy, draft, now=NOON)
+
+    assert publish(city, draft, now=NOON).version("restrictions-police-chief") == 1
+
+
+# --- succession -----------------------------------------------------------------
+
+
+def test_a_new_holder_takes_over_what_the_old_one_signed(city: CityFolder) -> None:
+    enact(city, grant(), *APPROVING)
+    enact(city, restriction(), "police-chief")
+    root = root_of(city)
+    new = official("police-chief", who="new chief")
+    draft = draft_succession(read_city(city), (new.card,), now=NOON)
+    draft = signed_by(draft, "city-manager", "it-director", root=root)
+
+    with pytest.raises(SignatureError, match="new chief"):
+        publish(city, draft, now=NOON)
+    published = publish(city, sign_draft(draft, new, root, now=NOON), now=NOON)
+
+    assert new.card.key.keyid in {holder.keyid for holder in published.signers(GRANT_PATH)}
+    assert published.version("root") == 2
+    assert set(draft.metadata) == {"root", "targets", "grants", "restrictions-police-chief"}
+
+
+def test_a_departed_holder_signs_nothing_any_more(city: CityFolder) -> None:
+    root = root_of(city)
+    new = official("police-chief", who="new chief")
+    draft = signed_by(
+        draft_succession(read_city(city), (new.card,), now=NOON), "city-manager", "it-director", root=root
+    )
+    publish(city, draft, now=NOON)
+
+    with pytest.raises(SignatureError, match="may not sign this"):
+        signed_by(propose(city, restriction()), "police-chief", root=root)
