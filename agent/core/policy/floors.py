@@ -14,6 +14,11 @@ monotonic clock. It never rises past the end of the accepted release: by then
 nothing is granted any more, so a higher floor protects nothing, while a forged
 time source could otherwise push it years ahead and no honest release would ever
 be fresh again.
+
+When the floors, or the ledger beside them, are *lost*, nothing on the camera proves
+any more that a grant is not an old one, or that no restriction is missing. Then no
+grant counts until the approving officials have signed the role `grants` anew: only
+their full approval may widen, and losing a file is no approval.
 """
 
 from collections.abc import Mapping
@@ -21,9 +26,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from agent.core.policy.clock import SIGNING_SLACK, ClockQuality, ClockState
-from agent.core.policy.release import ROOT, SNAPSHOT, TIMESTAMP, TOP_LEVEL, Release
-from agent.errors import FreshnessError, RollbackError
+from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.release import ROOT, SNAPSHOT, TIMESTAMP, Release
+from agent.core.policy.roles import GRANTS
+from agent.errors import RollbackError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,8 @@ class Floors:
         signed_at: Newest signed time accepted.
         fresh_until: End of the release accepted last.
         time: Newest time proven to be past.
+        lost: Whether grants are suspended because files were lost.
+        grants_above: While `lost`, the version of `grants` that must be passed; None if even that is unknown.
     """
 
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -43,6 +51,8 @@ class Floors:
     signed_at: datetime | None = None
     fresh_until: datetime | None = None
     time: datetime | None = None
+    lost: bool = False
+    grants_above: int | None = None
 
     def refuse_older(self, release: Release) -> None:
         """Pass if nothing in `release` is older than what was accepted before.
@@ -76,12 +86,21 @@ class Floors:
         kept = {role: floor for role, floor in self.versions.items() if role not in {TIMESTAMP, SNAPSHOT}}
         return replace(self, versions=kept, signed_at=None)
 
+    def after_loss(self) -> Self:
+        """Return the floors with grants suspended until they are signed anew."""
+        return replace(self, lost=True, grants_above=self.versions.get(GRANTS))
+
     def raised_by(self, release: Release) -> Self:
         """Return the floors after `release` was accepted."""
         since = self.after_rotation(release)
         proven = release.signed_at if self.time is None else max(self.time, release.signed_at)
+        grants = release.versions.get(GRANTS, 0)
+        lost = self.lost and (self.grants_above is None or grants <= self.grants_above)
         return replace(
             since,
+            lost=lost,
+            # With nothing to compare with, the first release is taken for the oldest it could be.
+            grants_above=max(grants, self.grants_above or 0) if lost else None,
             versions={**since.versions, **release.versions},
             online_keys=release.online_keys,
             signed_at=release.signed_at,
@@ -101,21 +120,3 @@ class Floors:
 
 def _clause(role: str) -> str:
     return {ROOT: "TUF 5.3.5", TIMESTAMP: "TUF 5.4.3.1", SNAPSHOT: "TUF 5.4.3.2"}.get(role, "TUF 5.5.5")
-
-
-def refuse_impossible_times(release: Release, clock: ClockState, slack: timedelta = SIGNING_SLACK) -> None:
-    """Pass if the times in `release` can be true together, and with a clock that is synchronised.
-
-    A thief of the timestamp key chooses `signed_at` and so moves the camera's time floor. It may not
-    move past the end of what the officials and the snapshot key signed, nor past a known present.
-
-    Raises:
-        FreshnessError: They cannot.
-    """
-    for role in TOP_LEVEL:
-        if release.expires_at[role] <= release.signed_at:
-            raise FreshnessError(f"the timestamp claims to be signed after {role} expired (TUF 5.3.10, 5.4.4)")
-    if clock.quality is ClockQuality.SYNCHRONISED and release.signed_at > clock.now + slack:
-        raise FreshnessError(
-            f"the timestamp claims to be signed at {release.signed_at:%Y-%m-%dT%H:%M:%SZ}, in the future"
-        )
