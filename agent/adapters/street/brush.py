@@ -1,0 +1,142 @@
+"""Sprites: small premultiplied BGRA pictures, drawn antialiased and laid over a frame.
+
+OpenCV's antialiased fills blend every channel alike, so drawing (b, g, r, 255) onto
+zeros yields premultiplied colour and its exact coverage at once. That coverage is
+where the truth comes from: picture and mask are the same drawing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Bgr = tuple[float, float, float]
+
+_SUBPIXEL_BITS = 4
+_SUBPIXEL = 1 << _SUBPIXEL_BITS
+OPAQUE = 255
+
+
+def shade(colour: Bgr, factor: float) -> Bgr:
+    """Return `colour` made lighter or darker."""
+    return (min(colour[0] * factor, 255.0), min(colour[1] * factor, 255.0), min(colour[2] * factor, 255.0))
+
+
+def lit(colour: Bgr, light: Bgr) -> Bgr:
+    """Return `colour` under `light`, where 1.0 is full daylight in each channel."""
+    return (min(colour[0] * light[0], 255.0), min(colour[1] * light[1], 255.0), min(colour[2] * light[2], 255.0))
+
+
+def fixed(points: object) -> NDArray[np.int32]:
+    """Return points, (n, 2), as the fixed-point integers OpenCV draws with."""
+    return np.round(np.asarray(points, np.float64) * _SUBPIXEL).astype(np.int32).reshape(-1, 1, 2)
+
+
+@dataclass(slots=True)
+class Brush:
+    """Draws into one canvas whose top-left corner lies at `origin` of the frame, under one light."""
+
+    canvas: Pixels
+    origin: tuple[float, float] = (0.0, 0.0)
+    light: Bgr = (1.0, 1.0, 1.0)
+
+    def polygon(self, points: object, colour: Bgr) -> None:
+        """Fill a polygon given in frame pixels, (n, 2)."""
+        local = np.asarray(points, np.float64).reshape(-1, 2) - self.origin
+        cv2.fillPoly(self.canvas, [fixed(local)], (*lit(colour, self.light), 255), cv2.LINE_AA, _SUBPIXEL_BITS)
+
+    def ellipse(self, centre: Sequence[float], radii: Sequence[float], colour: Bgr, turn_deg: float = 0.0) -> None:
+        """Fill an ellipse given in frame pixels."""
+        if min(radii) < 0.2:  # noqa: PLR2004 - a fifth of a pixel shows nothing
+            return
+        x, y = centre[0] - self.origin[0], centre[1] - self.origin[1]
+        cv2.ellipse(
+            self.canvas,
+            (round(x * _SUBPIXEL), round(y * _SUBPIXEL)),
+            (round(radii[0] * _SUBPIXEL), round(radii[1] * _SUBPIXEL)),
+            turn_deg,
+            0,
+            360,
+            (*lit(colour, self.light), 255),
+            -1,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
+        )
+
+    def limb(self, a: Sequence[float], b: Sequence[float], widths: tuple[float, float], colour: Bgr) -> None:
+        """Fill a tapered limb from `a` to `b`, round at both ends."""
+        dx, dy = b[0] - a[0], b[1] - a[1]
+        length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
+        nx, ny = -dy / length, dx / length
+        ra, rb = widths[0] / 2, widths[1] / 2
+        quad = (
+            (a[0] + nx * ra, a[1] + ny * ra),
+            (b[0] + nx * rb, b[1] + ny * rb),
+            (b[0] - nx * rb, b[1] - ny * rb),
+            (a[0] - nx * ra, a[1] - ny * ra),
+        )
+        self.polygon(quad, colour)
+        self.ellipse(a, (ra, ra), colour)
+        self.ellipse(b, (rb, rb), colour)
+
+
+@dataclass(frozen=True, slots=True)
+class Sprite:
+    """One drawn thing, clipped to the frame.
+
+    Attributes:
+        left: Column of its canvas in the frame.
+        top: Row of its canvas in the frame.
+        bgra: Premultiplied pixels, (h, w, 4) uint8.
+    """
+
+    left: int
+    top: int
+    bgra: Pixels
+
+    @property
+    def area(self) -> tuple[slice, slice]:
+        """Its rows and columns in the frame."""
+        height, width = self.bgra.shape[:2]
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    @property
+    def coverage(self) -> Pixels:
+        """How much of each pixel it covers, 0 to 255."""
+        return self.bgra[:, :, 3]
+
+    def clipped(self, frame_shape: tuple[int, int]) -> "Sprite | None":
+        """Return the part inside a frame of (height, width), or None."""
+        height, width = self.bgra.shape[:2]
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.top + height, frame_shape[0]), min(self.left + width, frame_shape[1])
+        if top >= bottom or left >= right:
+            return None
+        inner = self.bgra[top - self.top : bottom - self.top, left - self.left : right - self.left]
+        return Sprite(left, top, np.ascontiguousarray(inner))
+
+    def behind(self, occluder: "Sprite") -> "Sprite":
+        """Return this sprite with what `occluder` hides of it taken away."""
+        top, left = max(self.top, occluder.top), max(self.left, occluder.left)
+        bottom = min(self.top + self.bgra.shape[0], occluder.top + occluder.bgra.shape[0])
+        right = min(self.left + self.bgra.shape[1], occluder.left + occluder.bgra.shape[1])
+        if top >= bottom or left >= right:
+            return self
+        kept = self.bgra.copy()
+        mine = kept[top - self.top : bottom - self.top, left - self.left : right - self.left]
+        theirs = occluder.coverage[
+            top - occluder.top : bottom - occluder.top, left - occluder.left : right - occluder.left
+        ]
+        through = cv2.merge([cv2.bitwise_not(np.ascontiguousarray(theirs))] * 4)
+        mine[:] = cv2.multiply(np.ascontiguousarray(mine), through, scale=1 / 255)
+        return Sprite(self.left, self.top, kept)
+
+    def lay_over(self, frame: Pixels) -> None:
+        """Composite onto a BGR frame in place."""
+        under = frame[self.area]
+        through = cv2.bitwise_not(cv2.merge([self.coverage] * 3))
+        colour = cv2.cvtColor(self.bgra, cv2.COLOR_BGRA2BGR)
+        under[:] = cv2.add(cv2.multiply(np.ascontiguousarray(under), through, scale=1 / 255), colour)
