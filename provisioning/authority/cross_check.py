@@ -8,10 +8,11 @@ its id was never used before.
 Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from agent.core.policy.charter import Charter
+from agent.core.policy.clauses import check_document, check_together
 from agent.core.policy.documents import (
     Document,
     EpochKeys,
@@ -22,7 +23,6 @@ from agent.core.policy.documents import (
     Waiver,
     parse_document,
 )
-from agent.core.policy.release import CHARTER_PATH
 from agent.core.policy.roles import EPOCHS, GRANTS, HOLDS, RESTRICTIONS, REVOCATIONS, WAIVERS
 from agent.errors import DocumentFormatError, PolicyError
 
@@ -51,16 +51,22 @@ def documents_of(contents: Mapping[str, bytes]) -> dict[str, AnyDocument]:
 
 
 def check_documents(
-    charter: Charter, proposed: Mapping[str, bytes], existing: Mapping[str, bytes], *, now: datetime
+    charter: Charter,
+    proposed: Mapping[str, bytes],
+    existing: Mapping[str, bytes],
+    withdrawn: Collection[str] = (),
+    *,
+    now: datetime,
 ) -> None:
-    """Pass if `proposed` may join `existing` under `charter`.
+    """Pass if `proposed` may join `existing` under `charter`, and `withdrawn` may leave it.
 
     Raises:
-        ClauseViolationError: The charter does not allow one of them.
+        ClauseViolationError: The charter does not allow one of them, or all of them together.
         DocumentFormatError: One is not a document, lies in the wrong place, or its id is taken.
-        PolicyError: One would be over before it could be signed.
+        PolicyError: One would be over before it could be signed, or what narrows would be withdrawn.
     """
-    taken = {path.rpartition("/")[2] for path in existing} | {CHARTER_PATH}
+    _refuse_withdrawal(withdrawn, existing)
+    taken = {path.rpartition("/")[2] for path in existing}
     for path, raw in proposed.items():
         document = parse_document(raw)
         if path != path_of(document):
@@ -73,8 +79,20 @@ def check_documents(
         ends_at = getattr(document, "ends_at", None)
         if ends_at is not None and ends_at <= now:
             raise PolicyError(f"{document.id} ended at {ends_at:%Y-%m-%d %H:%M} UTC, before it could take effect")
-        _hold_against(charter, document)
+        check_document(charter, document)
+    staying = {path: raw for path, raw in existing.items() if path not in withdrawn}
+    together = [*documents_of(staying).values(), *documents_of(proposed).values()]
+    check_together(
+        [document for document in together if isinstance(document, Grant)],
+        [document for document in together if isinstance(document, Waiver)],
+    )
 
 
-def _hold_against(charter: Charter, document: AnyDocument) -> None:
-    """The charter's own rules."""
+def _refuse_withdrawal(withdrawn: Collection[str], existing: Mapping[str, bytes]) -> None:
+    for path in withdrawn:
+        if path not in existing:
+            raise PolicyError(f"{path} is not in force and cannot be withdrawn")
+        if path.partition("/")[0] not in _SHARED.values():
+            raise PolicyError(
+                f"{path} narrows, and what narrows is not withdrawn", hint="a grant lifts it by name: lamppost lift"
+            )

@@ -43,7 +43,7 @@ from provisioning.authority.published import (
     role_of,
     verify_release,
 )
-from provisioning.authority.roles import extend_role, needed_offices, plan_root, plan_targets, seat
+from provisioning.authority.roles import needed_offices, next_role, plan_root, plan_targets, seat
 
 DRAFT_KIND = "lamppost-draft"
 DRAFT_VERSION = 1
@@ -62,12 +62,14 @@ class Draft:
         base: The release it was made against; empty for the founding of a city.
         documents: Proposed documents by target path.
         metadata: Role metadata by role name, as TUF JSON.
+        withdrawn: Target paths of documents that leave the city.
     """
 
     created_at: datetime
     base: ReleaseFiles
     documents: Mapping[str, bytes]
     metadata: Mapping[str, bytes]
+    withdrawn: tuple[str, ...] = ()
 
     @property
     def founding(self) -> bool:
@@ -83,6 +85,7 @@ class Draft:
                     "version": DRAFT_VERSION,
                     "created_at": write_instant(self.created_at),
                     "documents": {path: content.decode() for path, content in self.documents.items()},
+                    "withdrawn": list(self.withdrawn),
                     "metadata": {role: json.loads(raw) for role, raw in self.metadata.items()},
                     "base": base64.b64encode(encode_bundle(self.base)).decode() if self.base else "",
                 },
@@ -112,10 +115,11 @@ class Draft:
                 base=decode_bundle(packed) if packed else {},
                 documents={str(path): content.encode() for path, content in stated["documents"].items()},
                 metadata={str(role): json.dumps(value).encode() for role, value in stated["metadata"].items()},
+                withdrawn=tuple(str(path) for path in stated["withdrawn"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
             raise DocumentFormatError("this is not a draft", hint="lamppost grant draft makes one") from error
-        if not draft.metadata or not draft.documents:
+        if not draft.metadata or not (draft.documents or draft.withdrawn):
             raise DocumentFormatError("the draft proposes nothing")
         return draft
 
@@ -185,6 +189,7 @@ def draft_founding(
     Raises:
         SignatureError: The cards do not fill the charter's offices, one each.
     """
+    now = now.replace(microsecond=0)
     seats = seat(charter, cards)
     root = plan_root(charter, seats, online, version=1, now=now)
     targets = plan_targets(charter, charter_json, seats, version=1, now=now)
@@ -196,25 +201,35 @@ def draft_founding(
     )
 
 
-def draft_documents(city: PublishedCity, documents: Mapping[str, bytes], *, now: datetime) -> Draft:
-    """Return the unsigned draft that adds `documents` to `city`.
+def draft_documents(
+    city: PublishedCity, documents: Mapping[str, bytes], withdrawn: tuple[str, ...] = (), *, now: datetime
+) -> Draft:
+    """Return the unsigned draft that adds `documents` to `city` and takes `withdrawn` out of it.
+
+    Args:
+        city: The city.
+        documents: Content by target path.
+        withdrawn: Target paths of grants, waivers or epochs that no longer count.
+        now: When it is drafted.
 
     Raises:
         ClauseViolationError: The charter does not allow one of them.
         DocumentFormatError: One is not a document, or its id is taken.
-        BundleFormatError: No role of this city signs such a document.
+        PolicyError: What narrows would be withdrawn, or no role of this city signs such a document.
     """
-    check_documents(parse_charter(city.charter), documents, city.documents, now=now)
-    grouped: dict[str, dict[str, bytes]] = {}
-    for path, content in documents.items():
-        grouped.setdefault(role_of(path, city.targets.signed).name, {})[path] = content
+    now = now.replace(microsecond=0)
+    check_documents(parse_charter(city.charter), documents, city.documents, withdrawn, now=now)
+    roles = dict.fromkeys(role_of(path, city.targets.signed).name for path in (*documents, *withdrawn))
     return Draft(
         created_at=now,
         base=city.release,
         documents=documents,
+        withdrawn=withdrawn,
         metadata={
-            role: Metadata(extend_role(_current(city, role), added, now=now)).to_bytes()
-            for role, added in grouped.items()
+            role: Metadata(
+                next_role(_current(city, role), _signed_by(role, documents, city), withdrawn, now=now)
+            ).to_bytes()
+            for role in roles
         },
     )
 
@@ -236,6 +251,7 @@ def draft_succession(
     Raises:
         SignatureError: The cards do not fill the charter's offices, one each.
     """
+    now = now.replace(microsecond=0)
     charter_json = city.charter if charter_json is None else charter_json
     charter = parse_charter(charter_json)
     new = {card.office for card in cards}
@@ -246,7 +262,7 @@ def draft_succession(
     targets = plan_targets(charter, charter_json, seats, version=city.version(TARGETS) + 1, now=now)
     metadata = {ROOT: Metadata(root).to_bytes(), TARGETS: Metadata(targets).to_bytes()}
     for role in _to_sign_anew(city, targets):
-        metadata[role] = Metadata(extend_role(_current(city, role), {}, now=now)).to_bytes()
+        metadata[role] = Metadata(next_role(_current(city, role), {}, now=now)).to_bytes()
     return Draft(created_at=now, base=city.release, documents={CHARTER_PATH: charter_json}, metadata=metadata)
 
 
@@ -390,14 +406,14 @@ def _expected(
         return _expected_charter(draft, city, charter)
     if city is None:
         raise BundleFormatError("a draft without a base founds a city and must carry its charter")
-    again = draft_documents(city, draft.documents, now=draft.created_at)
+    again = draft_documents(city, draft.documents, draft.withdrawn, now=draft.created_at)
     # A document that was allowable when drafted may be too late when signed.
-    check_documents(charter, draft.documents, city.documents, now=now)
+    check_documents(charter, draft.documents, city.documents, draft.withdrawn, now=now)
     return {role: parse_metadata(raw, Targets, role).signed for role, raw in again.metadata.items()}
 
 
 def _expected_charter(draft: Draft, city: PublishedCity | None, charter: Charter) -> dict[str, Root | Targets]:
-    if set(draft.documents) != {CHARTER_PATH} or not set(TOP_ROLES) <= set(draft.metadata):
+    if set(draft.documents) != {CHARTER_PATH} or draft.withdrawn or not set(TOP_ROLES) <= set(draft.metadata):
         raise BundleFormatError("a draft of a charter carries the charter, the root and the targets, and no more")
     root = parse_metadata(draft.metadata[ROOT], Root, ROOT).signed
     targets = parse_metadata(draft.metadata[TARGETS], Targets, TARGETS).signed
@@ -463,6 +479,10 @@ def _to_sign_anew(city: PublishedCity, targets: Targets) -> list[str]:
         if not targets.get_verification_result(role, metadata.signed_bytes, metadata.signatures):
             lapsed.append(role)
     return sorted(lapsed)
+
+
+def _signed_by(role: str, documents: Mapping[str, bytes], city: PublishedCity) -> dict[str, bytes]:
+    return {path: raw for path, raw in documents.items() if role_of(path, city.targets.signed).name == role}
 
 
 def _current(city: PublishedCity, role: str) -> Targets | None:

@@ -8,7 +8,7 @@ threshold 1, either could drop what the other signed.
 Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from securesystemslib.signer import Key
@@ -123,16 +123,20 @@ def plan_targets(
     )
 
 
-def extend_role(current: Targets | None, documents: Mapping[str, bytes], *, now: datetime) -> Targets:
+def next_role(
+    current: Targets | None, documents: Mapping[str, bytes], withdrawn: Collection[str] = (), *, now: datetime
+) -> Targets:
     """Return the next version of a role's metadata, with `documents` added.
 
     Args:
         current: The version in force; None for a role that has signed nothing yet.
         documents: Content by target path.
+        withdrawn: Target paths that it no longer vouches for.
         now: When it is drafted.
     """
     added = {path: TargetFile.from_data(path, content, [HASH]) for path, content in documents.items()}
-    kept = {} if current is None else current.targets
+    listed = {} if current is None else current.targets
+    kept = {path: target for path, target in listed.items() if path not in withdrawn}
     return Targets(
         version=1 if current is None else current.version + 1,
         expires=now + ROLE_LIVES,

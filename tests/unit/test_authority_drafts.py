@@ -24,7 +24,7 @@ from agent.errors import (
     UsageError,
 )
 from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
-from provisioning.authority.drafts import Draft, check_draft, draft_succession, sign_draft
+from provisioning.authority.drafts import Draft, check_draft, draft_documents, draft_succession, sign_draft
 from provisioning.authority.published import verify_release
 from tests.fakes.documents import DAY, NOON, example_charter, grant, hold, restriction, revocation, waiver
 from tests.fakes.officials import FOUNDED_AT, cards, enact, found, official, propose, signed_by
@@ -405,3 +405,33 @@ def test_a_departed_holder_signs_nothing_any_more(city: CityFolder) -> None:
 
     with pytest.raises(SignatureError, match="may not sign this"):
         signed_by(propose(city, restriction()), "police-chief", root=root)
+
+
+# --- withdrawal -----------------------------------------------------------------
+
+
+def test_a_grant_takes_the_place_of_another_in_one_publication(city: CityFolder) -> None:
+    root = enact(city, grant(), *APPROVING).first_root
+    document = grant(id="g-2026-002", max_rate_hz=10)
+    draft = draft_documents(
+        read_city(city), {"grants/g-2026-002.json": canonical_document(document)}, (GRANT_PATH,), now=NOON
+    )
+
+    published = publish(city, signed_by(Draft.parse(draft.dump()), *APPROVING, root=root), now=NOON)
+
+    assert "grants/g-2026-002.json" in published.documents
+    assert GRANT_PATH not in published.documents
+
+
+def test_two_grants_at_once_for_one_camera_are_refused(city: CityFolder) -> None:
+    enact(city, grant(), *APPROVING)
+
+    with pytest.raises(ClauseViolationError, match="RB-1"):
+        propose(city, grant(id="g-2026-002"))
+
+
+def test_what_narrows_is_not_withdrawn(city: CityFolder) -> None:
+    published = enact(city, restriction(), "police-chief")
+
+    with pytest.raises(PolicyError, match="what narrows is not withdrawn"):
+        draft_documents(published, {}, ("restrictions/police-chief/r-2026-001.json",), now=NOON)
