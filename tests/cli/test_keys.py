@@ -75,10 +75,11 @@ def test_a_folder_that_is_not_there_is_said_so_and_not_made(tmp_path: Path) -> N
 def test_a_key_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "custodian.key"
 
-    # A limit on file size stands in for a full disk: 1 KiB of a key file of 2 KiB.
+    # A limit on file size stands in for a full disk: 1 KiB for a key file of 2 KiB.
+    under_limit = ["sh", "-c", 'ulimit -f 2; exec "$@"', "sh"]
+    generate = [sys.executable, "-B", "-m", "provisioning", "keys", "generate", "--out", str(path)]
     done = subprocess.run(
-        ["sh", "-c", 'ulimit -f 2; exec "$@"', "sh", sys.executable, "-B", "-m", "provisioning"]
-        + ["keys", "generate", "--out", str(path)],
+        [*under_limit, *generate],
         capture_output=True,
         text=True,
         timeout=120,
