@@ -136,6 +136,12 @@ class ForeignFileError(FootageError):
     exit_status = os.EX_NOINPUT
 
 
+class PlayerError(FootageError):
+    """There is no player to show footage with."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
 class MovieFormatError(FootageError):
     """An opened segment is not the fragmented MP4 it must be."""
 
