@@ -13,12 +13,11 @@ from typing import Annotated
 
 import typer
 
-from agent.core.sealing.recipients import Identity, PostQuantumIdentity, X25519Identity, parse_identities
+from agent.core.sealing.recipients import Identity, PostQuantumIdentity, X25519Identity
 from agent.errors import KeyFileError
+from provisioning.identity_file import read_identities
 
 app = typer.Typer(no_args_is_help=True)
-
-MAX_IDENTITY_FILE_BYTES = 1024 * 1024  # a year of daily identities is 40 KB
 
 
 @app.command()
@@ -43,7 +42,7 @@ def recipient(
     ],
 ) -> None:
     """Print the recipient of each identity in a file."""
-    for identity in parse_identities(_read_identity_file(file)):
+    for identity in read_identities(file):
         sys.stdout.write(f"{identity.recipient}\n")
 
 
@@ -76,17 +75,3 @@ def _write_identity(path: Path, identity: Identity) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise KeyFileError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _read_identity_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_IDENTITY_FILE_BYTES + 1)
-    except OSError as error:
-        raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
-    if len(raw) > MAX_IDENTITY_FILE_BYTES:
-        raise KeyFileError(f"{path} is larger than {MAX_IDENTITY_FILE_BYTES} bytes, expected an identity file")
-    try:
-        return raw.decode("utf-8")  # comments may be in any language
-    except UnicodeDecodeError as error:
-        raise KeyFileError(f"{path} is not text, expected an identity file") from error
