@@ -7,12 +7,14 @@ implementation of a port, fakes included.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from agent.core.policy.clock import ClockQuality
 from agent.core.retention import StoredSegment
 from agent.core.sealing.segment import SealedFragment
 from agent.core.video import Fragment, Layer, MaskedFrame, RawFrame, StreamMode
+
+Fact: TypeAlias = str | int | bool | Sequence[str] | None  # what one event may say about one thing
 
 
 class Clock(Protocol):
@@ -115,13 +117,37 @@ class RunningSegment(Protocol):
         """Write and `fdatasync`. Raises StorageError; then the segment is over."""
         ...
 
-    def finish(self) -> StoredSegment:
-        """`fsync`, rename to the final name, `fsync` the directory."""
+    def finish(self, last: SealedFragment | None = None) -> StoredSegment:
+        """Write `last`, sync, rename to the final name, `fsync` the directory.
+
+        The closing bytes, given here, travel with the closing sync. Raises StorageError.
+        """
         ...
 
     def abandon(self) -> None:
-        """Close as it is; recovery will mark it truncated. Never raises."""
+        """Close as it is; what can be opened of it is kept, marked truncated. Never raises; twice is fine."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUse:
+    """How full a store is.
+
+    Attributes:
+        segments: How many it holds.
+        stored_bytes: What they take.
+        reserved_bytes: What the segments being written and the ones after them will take.
+        capacity_bytes: What all of them together may take.
+        oldest_at: Start of the oldest segment, or None.
+        truncated: How many of them a crash or a power cut ended.
+    """
+
+    segments: int
+    stored_bytes: int
+    reserved_bytes: int
+    capacity_bytes: int
+    oldest_at: datetime | None
+    truncated: int
 
 
 class Store(Protocol):
@@ -141,5 +167,39 @@ class Store(Protocol):
         ...
 
     def remove(self, segments: Sequence[StoredSegment]) -> None:
-        """Unlink and `fsync` the directories."""
+        """Unlink and `fsync` the directories.
+
+        Raises:
+            ValueError: One of them is not in the store; nothing was removed.
+            StorageError: One of them could not be removed; those before it were.
+        """
+        ...
+
+    def use(self) -> StoreUse:
+        """Return how full it is."""
+        ...
+
+    def probe(self) -> None:
+        """Return if recording could start now: after a StorageError, the way to know that it is over.
+
+        Raises:
+            StorageError: It could not, and why.
+        """
+        ...
+
+
+class EventLog(Protocol):
+    """The record of acts: policy applied or refused, removals, failures, boots, clock steps."""
+
+    def append(self, kind: str, at: datetime, **facts: Fact) -> None:
+        """Make one event durable.
+
+        Args:
+            kind: What happened, such as "policy-applied".
+            at: When, aware UTC.
+            facts: What else is worth keeping; never a picture, never a person.
+
+        Raises:
+            StorageError: It could not be kept.
+        """
         ...

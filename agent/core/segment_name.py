@@ -1,97 +1,99 @@
-"""What the name of a stored segment says: whose it is, when it starts, and how it ended.
+"""The name of a segment's file: which camera, which layer, when, and the how-manieth.
 
-    2026/03/01/pole-17-20260301T120000.123457Z-00000042.mp4.age            finished
-    2026/03/01/pole-17-20260301T120000.123457Z-00000042.sealed.mp4.age     the sealed layer
-    2026/03/01/pole-17-20260301T120000.123457Z-00000042.truncated.mp4.age  ended by a crash
-    2026/03/01/pole-17-20260301T120000.123457Z-00000042.mp4.age.part       still being written
+    2026/11/28/pole-7-20261128T120000.000000Z-00000042.mp4.age
+               pole-7-20261128T120000.000000Z-00000043.sealed.mp4.age       the sealed layer
+               pole-7-20261128T120010.000000Z-00000044.truncated.mp4.age    a crash ended it
+               pole-7-20261128T120020.000000Z-00000045.mp4.age.part         being written
 
-Names are how a folder is read without a key, so a name that is spelled in any other
-way is not a segment's.
+Pure. A file whose name is not exactly of this form is somebody else's.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Self
 
+from agent.core.retention import StoredSegment
 from agent.core.video import Layer
-from agent.errors import FootageError
 
-SUFFIX = ".mp4.age"
-_START = "%Y%m%dT%H%M%S.%fZ"
-_NAME = re.compile(
-    r"(?P<camera>[a-z0-9][a-z0-9-]{0,62})-(?P<start>\d{8}T\d{6}\.\d{6}Z)-(?P<sequence>\d{8,})"
-    r"(?P<sealed>\.sealed)?(?P<truncated>\.truncated)?\.mp4\.age(?P<part>\.part)?",
-    re.ASCII,  # \d would take any script's digits
+_FORM = re.compile(
+    r"(?P<camera_id>[a-z0-9][a-z0-9-]{0,62})-(?P<started_at>[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-(?P<sequence>[0-9]{8,12})"
+    r"(?P<sealed>\.sealed)?(?P<truncated>\.truncated)?\.mp4\.age(?P<part>\.part)?"
 )
-
-
-class Ending(StrEnum):
-    """How a segment's file ended, as far as its name tells."""
-
-    FINISHED = "finished"
-    TRUNCATED = "truncated"
-    RUNNING = "running"  # or left so by a crash, until the recorder next starts
+_TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentName:
-    """The name of one stored segment.
+    """What a segment's file name tells.
 
     Attributes:
-        camera_id: The camera that recorded it.
-        started_at: Capture time of its first frame, aware UTC.
-        sequence: Rises by one with each segment of the camera, across restarts.
+        camera_id: Lower case letters, digits and hyphens, at most 63.
         layer: Which of the take's layers it is.
-        ending: How it ended.
+        started_at: Capture time of its first frame, UTC.
+        sequence: Rises by one with each segment of the camera, across restarts.
+        truncated: Whether a crash or a power cut ended it.
+        running: Whether it is still being written, or was when the power went.
     """
 
     camera_id: str
+    layer: Layer
     started_at: datetime
     sequence: int
-    layer: Layer = Layer.MASKED
-    ending: Ending = Ending.FINISHED
+    truncated: bool = False
+    running: bool = False
 
-    @classmethod
-    def parse(cls, file_name: str) -> Self:
-        """Return what the last part of a path says.
-
-        Raises:
-            FootageError: It is not spelled as `file_name` spells it.
-        """
-        match = _NAME.fullmatch(file_name)
-        if match is None or (match["truncated"] and match["part"]):
-            raise FootageError(f"{file_name!r} is not the name of a segment")
-        try:
-            started_at = datetime.strptime(match["start"], _START).replace(tzinfo=UTC)
-        except ValueError as error:
-            raise FootageError(f"{file_name!r} starts at a time that does not exist") from error
-        name = cls(
-            camera_id=match["camera"],
-            started_at=started_at,
-            sequence=int(match["sequence"]),
-            layer=Layer.SEALED if match["sealed"] else Layer.MASKED,
-            ending=Ending.RUNNING if match["part"] else Ending.TRUNCATED if match["truncated"] else Ending.FINISHED,
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        started_at = self.started_at
+        # Not strftime: glibc's %Y does not pad, and a board without a clock may be anywhere.
+        start = f"{started_at.year:04d}{started_at:%m%dT%H%M%S}.{started_at.microsecond:06d}Z"
+        return (
+            f"{self.camera_id}-{start}-{self.sequence:08d}"
+            f"{'.sealed' if self.layer is Layer.SEALED else ''}{'.truncated' if self.truncated else ''}"
+            f".mp4.age{'.part' if self.running else ''}"
         )
-        if name.file_name != file_name:  # a sequence with more zeros than it needs
-            raise FootageError(f"{file_name!r} is not the name of a segment, expected {name.file_name!r}")
-        return name
-
-    @property
-    def folder(self) -> str:
-        """The day's folder, relative to the footage folder, with forward slashes."""
-        return f"{self.started_at:%Y/%m/%d}"
-
-    @property
-    def file_name(self) -> str:
-        """The last part of the path."""
-        layer = ".sealed" if self.layer is Layer.SEALED else ""
-        truncated = ".truncated" if self.ending is Ending.TRUNCATED else ""
-        part = ".part" if self.ending is Ending.RUNNING else ""
-        return f"{self.camera_id}-{self.started_at:{_START}}-{self.sequence:08d}{layer}{truncated}{SUFFIX}{part}"
 
     @property
     def path(self) -> str:
-        """Where the segment lies, relative to the footage folder, with forward slashes."""
-        return f"{self.folder}/{self.file_name}"
+        """The file below the footage folder, with forward slashes."""
+        return f"{self.started_at.year:04d}/{self.started_at:%m/%d}/{self.file}"
+
+    def finished(self) -> "SegmentName":
+        """Return the name it takes when it is whole."""
+        return replace(self, running=False)
+
+    def cut_short(self) -> "SegmentName":
+        """Return the name it takes when it will never be whole."""
+        return replace(self, running=False, truncated=True)
+
+    def stored(self, *, size_bytes: int, path: str | None = None) -> StoredSegment:
+        """Return the stored segment of this name; `path` if it does not lie where its start time says."""
+        return StoredSegment(
+            path=path or self.path,
+            camera_id=self.camera_id,
+            layer=self.layer,
+            started_at=self.started_at,
+            sequence=self.sequence,
+            size_bytes=size_bytes,
+            truncated=self.truncated,
+        )
+
+
+def parse_segment_name(file: str) -> SegmentName | None:
+    """Return what a file's name tells, or None if it is not the name of a segment."""
+    match = _FORM.fullmatch(file)
+    if not match:
+        return None
+    try:
+        started_at = datetime.strptime(match["started_at"], _TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:  # such as a 30th of February
+        return None
+    return SegmentName(
+        camera_id=match["camera_id"],
+        layer=Layer.SEALED if match["sealed"] else Layer.MASKED,
+        started_at=started_at,
+        sequence=int(match["sequence"]),
+        truncated=bool(match["truncated"]),
+        running=bool(match["part"]),
+    )

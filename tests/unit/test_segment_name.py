@@ -1,4 +1,4 @@
-"""A segment's name says all that can be known of it without a key, and is spelled in one way only."""
+"""A segment's name says what it is, and nothing that is not a segment has such a name."""
 
 from datetime import UTC, datetime
 
@@ -6,64 +6,62 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.segment_name import Ending, SegmentName
+from agent.core.segment_name import SegmentName, parse_segment_name
 from agent.core.video import Layer
-from agent.errors import FootageError
 
-STARTED_AT = datetime(2026, 3, 1, 12, 0, 0, 123_457, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("layer", "ending", "tail"),
-    [
-        (Layer.MASKED, Ending.FINISHED, ".mp4.age"),
-        (Layer.MASKED, Ending.TRUNCATED, ".truncated.mp4.age"),
-        (Layer.MASKED, Ending.RUNNING, ".mp4.age.part"),
-        (Layer.SEALED, Ending.FINISHED, ".sealed.mp4.age"),
-        (Layer.SEALED, Ending.TRUNCATED, ".sealed.truncated.mp4.age"),
-        (Layer.SEALED, Ending.RUNNING, ".sealed.mp4.age.part"),
-    ],
+NAME = SegmentName(
+    camera_id="pole-7", layer=Layer.MASKED, started_at=datetime(2026, 11, 28, 12, 0, 0, 120, tzinfo=UTC), sequence=42
 )
-def test_a_name_tells_camera_start_number_layer_and_ending(layer: Layer, ending: Ending, tail: str) -> None:
-    name = SegmentName(camera_id="pole-17", started_at=STARTED_AT, sequence=42, layer=layer, ending=ending)
 
-    assert name.path == f"2026/03/01/pole-17-20260301T120000.123457Z-00000042{tail}"
+
+def test_the_name_is_the_one_the_design_gives() -> None:
+    assert NAME.path == "2026/11/28/pole-7-20261128T120000.000120Z-00000042.mp4.age"
+
+
+def test_a_truncated_sealed_layer_says_both() -> None:
+    sealed = SegmentName(camera_id="pole-7", layer=Layer.SEALED, started_at=NAME.started_at, sequence=43, running=True)
+
+    assert sealed.file == "pole-7-20261128T120000.000120Z-00000043.sealed.mp4.age.part"
+    assert sealed.finished().file == "pole-7-20261128T120000.000120Z-00000043.sealed.mp4.age"
+    assert sealed.cut_short().file == "pole-7-20261128T120000.000120Z-00000043.sealed.truncated.mp4.age"
 
 
 @given(
-    camera_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True),
-    started_at=st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the strategy wants it naive
-    sequence=st.integers(0, 10**12),
-    layer=st.sampled_from(Layer),
-    ending=st.sampled_from(Ending),
+    st.builds(
+        SegmentName,
+        camera_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True),
+        layer=st.sampled_from(Layer),
+        started_at=st.datetimes(timezones=st.just(UTC)),
+        sequence=st.integers(min_value=0, max_value=10**12 - 1),
+        truncated=st.booleans(),
+        running=st.booleans(),
+    )
 )
-def test_every_name_reads_back(
-    camera_id: str, started_at: datetime, sequence: int, layer: Layer, ending: Ending
-) -> None:
-    name = SegmentName(camera_id=camera_id, started_at=started_at, sequence=sequence, layer=layer, ending=ending)
-
-    assert SegmentName.parse(name.file_name) == name
+def test_every_name_is_read_as_it_was_written(name: SegmentName) -> None:
+    assert parse_segment_name(name.file) == name
 
 
 @pytest.mark.parametrize(
-    "name",
+    "file",
     [
         "",
-        "lost+found",
+        "sequence",
         "holiday.mp4",
-        "pole-17-20260301T120000.123457Z-00000042.mp4",
-        "pole-17-20260301T120000.123457Z-42.mp4.age",
-        "pole-17-20260301T120000.123457Z-000000042.mp4.age",  # a zero too many
-        "pole-17-20260301T120000Z-00000042.mp4.age",
-        "pole-17-20260231T120000.123457Z-00000042.mp4.age",  # 31 February
-        "pole-17-20260301T120000.123457Z-00000042.truncated.mp4.age.part",
-        "pole-17-20260301T120000.123457Z-00000042.truncated.sealed.mp4.age",
-        "-20260301T120000.123457Z-00000042.mp4.age",
-        "../pole-20260301T120000.123457Z-00000042.mp4.age",
-        "pole-17-20260301T120000.123457Z-00000042.mp4.age\n",
-        "pole-17-2026030\N{ARABIC-INDIC DIGIT ONE}T120000.123457Z-00000042.mp4.age",
+        "pole-7-20261128T120000.000120Z-00000042.mp4",
+        "pole-7-20261128T120000.000120Z-42.mp4.age",
+        "Pole-7-20261128T120000.000120Z-00000042.mp4.age",
+        "pole-7-20260230T120000.000120Z-00000042.mp4.age",  # no such day
+        "pole-7-20261128T120000Z-00000042.mp4.age",
+        "pole-7-20261128T120000.000120Z-00000042.mp4.age\n",
+        "pole-7-20261128T120000.000120Z-00000042.mp4.age.part.bak",
+        "../pole-7-20261128T120000.000120Z-00000042.mp4.age",
+        "pole-7-２０２６1128T120000.000120Z-00000042.mp4.age",  # noqa: RUF001 - full-width digits are the point
     ],
 )
-def test_any_other_spelling_is_no_segments(name: str) -> None:
-    with pytest.raises(FootageError):
-        SegmentName.parse(name)
+def test_any_other_name_is_somebody_elses(file: str) -> None:
+    assert parse_segment_name(file) is None
+
+
+def test_a_stored_segment_lies_where_its_name_says_unless_told_otherwise() -> None:
+    assert NAME.stored(size_bytes=5).path == NAME.path
+    assert NAME.stored(size_bytes=5, path="2026/11/27/odd").path == "2026/11/27/odd"
