@@ -18,6 +18,7 @@ Bgr = tuple[float, float, float]
 _SUBPIXEL_BITS = 4
 _SUBPIXEL = 1 << _SUBPIXEL_BITS
 OPAQUE = 255
+_ROUND_FROM_PX = 4.0  # the ends of a thinner limb need no rounding
 
 
 def shade(colour: Bgr, factor: float) -> Bgr:
@@ -30,11 +31,6 @@ def lit(colour: Bgr, light: Bgr) -> Bgr:
     return (min(colour[0] * light[0], 255.0), min(colour[1] * light[1], 255.0), min(colour[2] * light[2], 255.0))
 
 
-def fixed(points: object) -> NDArray[np.int32]:
-    """Return points, (n, 2), as the fixed-point integers OpenCV draws with."""
-    return np.round(np.asarray(points, np.float64) * _SUBPIXEL).astype(np.int32).reshape(-1, 1, 2)
-
-
 @dataclass(slots=True)
 class Brush:
     """Draws into one canvas whose top-left corner lies at `origin` of the frame, under one light."""
@@ -45,8 +41,9 @@ class Brush:
 
     def polygon(self, points: object, colour: Bgr) -> None:
         """Fill a polygon given in frame pixels, (n, 2)."""
-        local = np.asarray(points, np.float64).reshape(-1, 2) - self.origin
-        cv2.fillPoly(self.canvas, [fixed(local)], (*lit(colour, self.light), 255), cv2.LINE_AA, _SUBPIXEL_BITS)
+        local = (np.asarray(points, np.float64) - self.origin) * _SUBPIXEL
+        tone = (*lit(colour, self.light), OPAQUE)
+        cv2.fillPoly(self.canvas, [local.astype(np.int32)], tone, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def ellipse(self, centre: Sequence[float], radii: Sequence[float], colour: Bgr, turn_deg: float = 0.0) -> None:
         """Fill an ellipse given in frame pixels."""
@@ -60,7 +57,7 @@ class Brush:
             turn_deg,
             0,
             360,
-            (*lit(colour, self.light), 255),
+            (*lit(colour, self.light), OPAQUE),
             -1,
             cv2.LINE_AA,
             _SUBPIXEL_BITS,
@@ -79,6 +76,8 @@ class Brush:
             (a[0] - nx * ra, a[1] - ny * ra),
         )
         self.polygon(quad, colour)
+        if ra + rb < _ROUND_FROM_PX:
+            return
         self.ellipse(a, (ra, ra), colour)
         self.ellipse(b, (rb, rb), colour)
 
@@ -118,25 +117,23 @@ class Sprite:
         inner = self.bgra[top - self.top : bottom - self.top, left - self.left : right - self.left]
         return Sprite(left, top, np.ascontiguousarray(inner))
 
-    def behind(self, occluder: "Sprite") -> "Sprite":
-        """Return this sprite with what `occluder` hides of it taken away."""
-        top, left = max(self.top, occluder.top), max(self.left, occluder.left)
-        bottom = min(self.top + self.bgra.shape[0], occluder.top + occluder.bgra.shape[0])
-        right = min(self.left + self.bgra.shape[1], occluder.left + occluder.bgra.shape[1])
-        if top >= bottom or left >= right:
+    def cropped(self) -> "Sprite | None":
+        """Return the part that covers anything, or None."""
+        x, y, width, height = cv2.boundingRect(self.coverage)
+        if not width:
+            return None
+        return Sprite(self.left + x, self.top + y, np.ascontiguousarray(self.bgra[y : y + height, x : x + width]))
+
+    def behind(self, through: Pixels) -> "Sprite":
+        """Return what is left of this sprite behind a frame-sized (height, width) map: 255 hides nothing, 0 all."""
+        window = np.ascontiguousarray(through[self.area])
+        if cv2.minMaxLoc(window)[0] == OPAQUE:
             return self
-        kept = self.bgra.copy()
-        mine = kept[top - self.top : bottom - self.top, left - self.left : right - self.left]
-        theirs = occluder.coverage[
-            top - occluder.top : bottom - occluder.top, left - occluder.left : right - occluder.left
-        ]
-        through = cv2.merge([cv2.bitwise_not(np.ascontiguousarray(theirs))] * 4)
-        mine[:] = cv2.multiply(np.ascontiguousarray(mine), through, scale=1 / 255)
-        return Sprite(self.left, self.top, kept)
+        return Sprite(self.left, self.top, cv2.multiply(self.bgra, cv2.merge([window] * 4), scale=1 / OPAQUE))
 
     def lay_over(self, frame: Pixels) -> None:
         """Composite onto a BGR frame in place."""
         under = frame[self.area]
         through = cv2.bitwise_not(cv2.merge([self.coverage] * 3))
         colour = cv2.cvtColor(self.bgra, cv2.COLOR_BGRA2BGR)
-        under[:] = cv2.add(cv2.multiply(np.ascontiguousarray(under), through, scale=1 / 255), colour)
+        under[:] = cv2.add(cv2.multiply(np.ascontiguousarray(under), through, scale=1 / OPAQUE), colour)

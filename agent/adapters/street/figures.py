@@ -7,6 +7,7 @@ the skeleton itself, and the face on the head.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ _ADULT_M = 1.75
 _STRIDE_M = 1.45  # one full cycle of both legs
 _MARGIN_M = 0.95
 _HEADROOM_M = 0.55
+_SHADED_FROM_PX = 6.0  # a thinner limb shows no light side
+_FEATURES_FROM_PX = 24.0  # per metre: a smaller face shows skin and hair only
 _FACE_TURNED_AWAY = math.radians(98)  # beyond this no eye or cheek of the face shows
 
 _SKINS = ((150, 178, 226), (132, 166, 214), (98, 138, 190), (66, 98, 148), (48, 70, 108), (36, 52, 84))
@@ -57,6 +60,7 @@ class Look:
     accent: Bgr
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, person: Person) -> "Look":
         """Return the look that `look_seed` picks."""
         rng = np.random.default_rng([person.look_seed, 7])
@@ -225,6 +229,9 @@ class _Figure:
         """Draw a limb with a soft light side, so that it looks round."""
         pa, pb = self.at(a), self.at(b)
         wide = (widths_m[0] * self.px, widths_m[1] * self.px)
+        if wide[0] < _SHADED_FROM_PX:
+            self.brush.limb(pa, pb, wide, shade(colour, 0.92))
+            return
         self.brush.limb(pa, pb, wide, shade(colour, 0.78))
         shift = -0.14 * wide[0]
         slim = (wide[0] * 0.62, wide[1] * 0.62)
@@ -374,6 +381,9 @@ class _Figure:
         brush.ellipse((cx - half * 0.1, cy), (half * 0.86, high * 0.97), look.skin)
         self.face_px = (cx - half, y - tall * 0.78, cx + half, y + tall * 1.0)
 
+        if px < _FEATURES_FROM_PX:
+            return
+
         def spot(azimuth: float, up: float) -> tuple[float, float] | None:
             angle = turn + azimuth
             return (x + math.sin(angle) * wide * 0.93, y - up * px) if math.cos(angle) > 0.12 else None  # noqa: PLR2004
@@ -407,7 +417,12 @@ class _Figure:
     def bag(self, hand: Joint) -> None:
         x, y = self.at(hand)
         px, colour = self.px, self.look.accent
-        handle = [(x - 0.06 * px, y + 0.13 * px), (x - 0.008 * px, y), (x + 0.008 * px, y), (x + 0.06 * px, y + 0.13 * px)]
+        handle = [
+            (x - 0.06 * px, y + 0.13 * px),
+            (x - 0.008 * px, y),
+            (x + 0.008 * px, y),
+            (x + 0.06 * px, y + 0.13 * px),
+        ]
         self.brush.polygon(handle, shade(colour, 0.6))
         sack = [(x - 0.13 * px, y + 0.12 * px), (x + 0.13 * px, y + 0.12 * px)]
         sack += [(x + 0.15 * px, y + 0.42 * px), (x - 0.15 * px, y + 0.42 * px)]
@@ -428,9 +443,19 @@ class _Figure:
         px = self.px
         x, y = self.at((0.0, 0.36, self.pose.neck[2] - 0.36))
         half = 0.2 * px
-        front = [(x - half, y - 0.12 * px), (x + half, y - 0.12 * px), (x + half, y + 0.17 * px), (x - half, y + 0.17 * px)]
+        front = [
+            (x - half, y - 0.12 * px),
+            (x + half, y - 0.12 * px),
+            (x + half, y + 0.17 * px),
+            (x - half, y + 0.17 * px),
+        ]
         self.brush.polygon(front, (104, 146, 186))
-        lid = [(x - half, y - 0.12 * px), (x - half * 0.8, y - 0.2 * px), (x + half * 0.8, y - 0.2 * px), (x + half, y - 0.12 * px)]
+        lid = [
+            (x - half, y - 0.12 * px),
+            (x - half * 0.8, y - 0.2 * px),
+            (x + half * 0.8, y - 0.2 * px),
+            (x + half, y - 0.12 * px),
+        ]
         self.brush.polygon(lid, (130, 172, 206))
         tape = [(x - 0.025 * px, y - 0.2 * px), (x + 0.025 * px, y - 0.2 * px), (x + 0.025 * px, y + 0.17 * px)]
         self.brush.polygon([*tape, (x - 0.025 * px, y + 0.17 * px)], (150, 190, 214))

@@ -207,9 +207,7 @@ class Street:
             elif isinstance(thing.who, Vehicle) and isinstance(thing.drawn, DrawnVehicle):
                 plate_box = self._box(thing.drawn.plate_px, shift)
                 vehicles.append(
-                    VehicleTruth(
-                        id=thing.who.id, visible=visible, box=box, plate_box=plate_box, plate=thing.who.plate
-                    )
+                    VehicleTruth(id=thing.who.id, visible=visible, box=box, plate_box=plate_box, plate=thing.who.plate)
                 )
         spill = np.zeros((self.size.height_px, self.size.width_px), np.uint8)
         for shadow, _ in self._shadows(staged):
@@ -217,9 +215,7 @@ class Street:
         for glow in (*self._beams(staged), *self._flares(staged)):
             spill[glow.area] |= glow.bgra.max(axis=2)
         moved = _shifted(spill, shift, border=0)
-        return StreetTruth(
-            t=t, size=self.size, figures=tuple(figures), vehicles=tuple(vehicles), spill=moved > 0
-        )
+        return StreetTruth(t=t, size=self.size, figures=tuple(figures), vehicles=tuple(vehicles), spill=moved > 0)
 
     # --- the layers, far to near ---------------------------------------------------
 
@@ -231,7 +227,9 @@ class Street:
             text = np.zeros((22, 66, 3), np.uint8)
             text[:] = (26, 24, 22)
             cv2.putText(text, f"{t % 1000:05.1f}", (3, 18), cv2.FONT_HERSHEY_DUPLEX, 0.66, _AMBER, 1, cv2.LINE_AA)
-            display[:] = cv2.resize(text, (width, height), interpolation=cv2.INTER_AREA)[: display.shape[0], : display.shape[1]]
+            display[:] = cv2.resize(text, (width, height), interpolation=cv2.INTER_AREA)[
+                : display.shape[0], : display.shape[1]
+            ]
         return frame
 
     def _staged(self, t: float) -> Iterator[_Staged]:
@@ -259,25 +257,26 @@ class Street:
             drawn = draw_person(who, placement, self._view, light)
         else:
             drawn = draw_vehicle(who, placement, self._view, light, lamps_on=self.scenario.conditions.night)
-        whole = drawn.sprite.clipped((self.size.height_px, self.size.width_px))
+        inside = drawn.sprite.clipped((self.size.height_px, self.size.width_px))
+        whole = inside.cropped() if inside is not None else None
         if whole is None:
             return None
-        shown = whole
-        for occluder in self._scenery.occluders:
-            if occluder.depth_m < depth:
-                shown = shown.behind(occluder.sprite)
-        return _Staged(depth, who, drawn, whole, shown)
+        through = self._scenery.through(depth)
+        return _Staged(depth, who, drawn, whole, whole if through is None else whole.behind(through))
 
     def _shadows(self, staged: list[_Staged]) -> Iterator[tuple[Sprite, float]]:
         conditions = self.scenario.conditions
         sunny = not (conditions.night or conditions.rain)
         frame_shape = (self.size.height_px, self.size.width_px)
         for thing in staged:
+            through = self._scenery.through(thing.depth_m)
             shadows: list[tuple[Sprite, float]] = []
             if isinstance(thing.drawn, Drawn):
                 fx, fy = thing.drawn.feet_px
                 s = thing.drawn.height_px / 1.75
-                shadows.append((_soft_ellipse((fx, fy), (0.36 * s, 0.1 * s)), _SHADOW_DAY if sunny else _SHADOW_DAY * 0.9))
+                shadows.append(
+                    (_soft_ellipse((fx, fy), (0.36 * s, 0.1 * s)), _SHADOW_DAY if sunny else _SHADOW_DAY * 0.9)
+                )
                 if sunny:
                     placement = self._still[thing.who.id][0]
                     rise = thing.drawn.height_px / self._view.scale(placement.x_m, placement.z_m)
@@ -292,12 +291,8 @@ class Street:
                 shadows.append((_footprint(thing.drawn, sunny=sunny), 0.62))
             for shadow, strength in shadows:
                 cut = shadow.clipped(frame_shape)
-                if cut is None:
-                    continue
-                for occluder in self._scenery.occluders:
-                    if occluder.depth_m < thing.depth_m:
-                        cut = cut.behind(occluder.sprite)
-                yield cut, strength
+                if cut is not None:
+                    yield (cut if through is None else cut.behind(through)), strength
 
     def _beams(self, staged: list[_Staged]) -> Iterator[Sprite]:
         """Yield the light that headlights throw on the road."""
@@ -373,9 +368,7 @@ class Street:
             return None
         left, top = math.floor(edges[0]) + shift[0], math.floor(edges[1]) + shift[1]
         right, bottom = math.ceil(edges[2]) + shift[0], math.ceil(edges[3]) + shift[1]
-        box = Box(
-            max(left, 0), max(top, 0), min(right, self.size.width_px), min(bottom, self.size.height_px)
-        )
+        box = Box(max(left, 0), max(top, 0), min(right, self.size.width_px), min(bottom, self.size.height_px))
         return box if box.left < box.right and box.top < box.bottom else None
 
 

@@ -181,7 +181,7 @@ _PAINTS = ((60, 60, 196), (148, 96, 40), (200, 200, 204), (64, 58, 54), (92, 128
 
 def _stroll(rng: np.random.Generator, lane_m: float, *, away: bool, speed: float, phase_s: float) -> Path:
     """Return an endless walk along one pavement, between near and far."""
-    near, far = 6.2, 46.0
+    near, far = 6.2, 38.0
     a, b = (near, far) if away else (far, near)
     drift = float(rng.uniform(-0.25, 0.25))
     takes = (far - near) / speed
@@ -222,7 +222,7 @@ def _busy_people(rng: np.random.Generator) -> tuple[Person, ...]:
         Waypoint(11, -4.9, 11.5, -100),
         Waypoint(16, -5.3, 5.6),
     )
-    spin = tuple(Waypoint(n * 2.5, -5.3, 13.2, 150 + n * 45) for n in range(9))
+    spin = tuple(Waypoint(n * 2.5, -6.4, 10.6, 150 + n * 45) for n in range(9))
     people += [
         Person(
             id="crossing",

@@ -93,14 +93,15 @@ def _bricks(rng: np.random.Generator, flat: _Flat, tone: Bgr, course_m: float = 
     """Lay bricks over the whole texture, each a little different."""
     rows, columns = flat.pixels.shape[:2]
     course, brick = max(course_m * flat.per_m, 2.0), max(brick_m * flat.per_m, 4.0)
-    flat.pixels[:] = shade(tone, 0.72)
-    for row in range(math.ceil(rows / course)):
-        y0, y1 = round(row * course), round((row + 1) * course) - 1
-        offset = (row % 2) * brick / 2
-        for n in range(math.ceil(columns / brick) + 1):
-            x0, x1 = round(n * brick - offset), round((n + 1) * brick - offset) - 1
-            colour = np.array(shade(tone, rng.uniform(0.84, 1.16))) + rng.uniform(-6, 6, 3)
-            flat.pixels[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = np.clip(colour, 0, 255)
+    up = np.arange(rows) / course
+    along = np.arange(columns)[None, :] / brick + (up.astype(int) % 2)[:, None] / 2
+    row, column = up.astype(int)[:, None], along.astype(int)
+    shape = (int(row.max()) + 1, int(column.max()) + 1, 1)
+    tones = np.array(tone) * rng.uniform(0.84, 1.16, shape) + rng.uniform(-6, 6, (*shape[:2], 3))
+    wall = np.clip(tones, 0, 255).astype(np.uint8)[row, column]
+    mortar = ((up % 1)[:, None] * course >= course - 1) | ((along % 1) * brick >= brick - 1)
+    wall[mortar] = shade(tone, 0.72)
+    flat.pixels[:] = wall
 
 
 def _window(flat: _Flat, glow: _Flat, span: tuple[float, float, float, float], *, style: int, lit: bool) -> None:
@@ -199,7 +200,9 @@ _TERRACE: tuple[tuple[float, float, Bgr, str], ...] = (
 )
 
 
-def _terrace(rng: np.random.Generator, z: tuple[float, float], tone: Bgr, kind: str, per_m: float) -> tuple[_Flat, _Flat]:
+def _terrace(
+    rng: np.random.Generator, z: tuple[float, float], tone: Bgr, kind: str, per_m: float
+) -> tuple[_Flat, _Flat]:
     """Paint a neighbour of the private house."""
     flat = _Flat.of(per_m, z, (EAVES_M, 0.0), tone)
     glow = _Flat.of(per_m, z, (EAVES_M, 0.0), (0, 0, 0))
@@ -324,17 +327,10 @@ def _warp(canvas: Pixels, flat: Pixels, corners_px: object) -> None:
     source = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], np.float32)
     matrix = cv2.getPerspectiveTransform(source, np.asarray(corners_px, np.float32))
     size = (canvas.shape[1], canvas.shape[0])
-    warped = cv2.warpPerspective(flat, matrix, size, flags=cv2.INTER_LINEAR)
-    inside = cv2.warpPerspective(np.full((rows, columns), 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
+    warped = cv2.warpPerspective(flat, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = np.zeros(canvas.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, np.round(np.asarray(corners_px, np.float64) * 16).astype(np.int32), 255, cv2.LINE_8, 4)
     cv2.copyTo(warped, inside, canvas)
-
-
-@dataclass(frozen=True, slots=True)
-class Occluder:
-    """A thing that stands on the street and hides what is behind it."""
-
-    depth_m: float
-    sprite: Sprite
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,13 +339,23 @@ class Scenery:
 
     Attributes:
         picture: BGR, (h, w, 3).
-        occluders: What stands in front of figures, any order.
+        curtains: What stands on the street, near to far: from which depth in metres on it hides things, and
+            how much light it and all before it let through, (h, w), 0 to 255.
         display_px: left, top, width, height of the bus-stop display.
     """
 
     picture: Pixels
-    occluders: tuple[Occluder, ...]
+    curtains: tuple[tuple[float, Pixels], ...]
     display_px: tuple[int, int, int, int]
+
+    def through(self, depth_m: float) -> Pixels | None:
+        """Return how much of something at `depth_m` is seen at each pixel, or None if nothing stands before it."""
+        before = None
+        for depth, through in self.curtains:
+            if depth >= depth_m:
+                break
+            before = through
+        return before
 
 
 class Lighting:
@@ -386,23 +392,24 @@ class Lighting:
         return light
 
 
-def _sky(canvas: Pixels, rng: np.random.Generator, conditions: Conditions, horizon: int) -> None:
-    rows, columns = canvas.shape[:2]
+def _sky(size: FrameSize, rng: np.random.Generator, conditions: Conditions) -> Pixels:
+    """Return the sky over a whole frame."""
+    rows, columns, horizon = size.height_px, size.width_px, int(View.of(size).horizon_px)
     top, low = np.array([222.0, 176.0, 120.0]), np.array([244.0, 234.0, 216.0])
     if conditions.rain:
         top, low = np.array([168.0, 160.0, 152.0]), np.array([206.0, 202.0, 198.0])
     if conditions.night:
         top, low = np.array([58.0, 34.0, 22.0]), np.array([96.0, 66.0, 52.0])
     ramp = np.clip(np.arange(rows) / max(horizon, 1), 0, 1)[:, None, None]
-    sky = np.broadcast_to(top + (low - top) * ramp, canvas.shape).copy()
+    sky = np.broadcast_to(top + (low - top) * ramp, (rows, columns, 3)).copy()
     clouds = np.zeros((rows, columns), np.float32)
     for octave in range(1, 6):
-        cells = rng.normal(0, 1, (3 * 2**octave, 4 * 2**octave)).astype(np.float32)
-        clouds += cv2.resize(cells, (columns, rows), interpolation=cv2.INTER_CUBIC) / 1.7**octave
-    cover = np.clip(clouds * 0.7 + (0.5 if conditions.rain else 0.05), 0, 1)[:, :, None]
+        cells = rng.normal(0, 1, (6 * 2**octave, 3 * 2**octave)).astype(np.float32)
+        clouds += cv2.resize(cells, (columns, rows), interpolation=cv2.INTER_CUBIC) / 1.8**octave
+    cover = np.clip(clouds * 0.75 + (0.6 if conditions.rain else 0.22), 0, 1)[:, :, None]
     tint = 34.0 if conditions.night else 250.0
     sky += (np.array([tint * 1.2, tint, tint]) - sky) * cover * (0.3 if conditions.rain or conditions.night else 0.75)
-    canvas[:] = np.clip(sky, 0, 255).astype(np.uint8)
+    return np.clip(sky, 0, 255).astype(np.uint8)
 
 
 def _far_town(canvas: Pixels, glow: Pixels, view: View, rng: np.random.Generator) -> None:
@@ -414,7 +421,9 @@ def _far_town(canvas: Pixels, glow: Pixels, view: View, rng: np.random.Generator
         tone = ((190, 176, 166), (176, 168, 164), (186, 180, 172), (160, 164, 176), (150, 160, 180), (150, 158, 176))[n]
         quad = view.project([(x0, 0, z), (x1, 0, z), (x1, tall, z), (x0, tall, z)])
         brush.polygon(quad, tone)
-        ridge = view.project([(x0 - 0.4, tall, z), (x1 + 0.4, tall, z), (x1 - 1.5, tall + 2.4, z), (x0 + 1.5, tall + 2.4, z)])
+        ridge = view.project(
+            [(x0 - 0.4, tall, z), (x1 + 0.4, tall, z), (x1 - 1.5, tall + 2.4, z), (x0 + 1.5, tall + 2.4, z)]
+        )
         brush.polygon(ridge, shade((120, 122, 150), 1.0))
         for u in np.arange(1.2, tall - 1.5, 2.8):
             for a in np.arange(x0 + 0.9, x1 - 1.2, 2.0):
@@ -494,13 +503,19 @@ def _shelter_back(brush: Brush, view: View) -> None:
     sun = poster.mean(axis=0)
     s = view.scale(x, z0)
     brush.ellipse((sun[0], sun[1] - 0.2 * s), (0.24 * s, 0.3 * s), (80, 200, 250))
-    hill = view.project([(x, 0.4, z0 + 0.15), (x, 0.9, z0 + 0.15), (x, 1.2, z0 + 0.7), (x, 0.8, z0 + 1.3), (x, 0.4, z0 + 1.3)])
+    hill = view.project(
+        [(x, 0.4, z0 + 0.15), (x, 0.9, z0 + 0.15), (x, 1.2, z0 + 0.7), (x, 0.8, z0 + 1.3), (x, 0.4, z0 + 1.3)]
+    )
     brush.polygon(hill, (84, 128, 60))
     seat_x = x + 0.65
     for u, depth in ((0.48, 0.45),):
-        plank = view.project([(seat_x - depth, u, z0 + 1.1), (seat_x, u, z0 + 1.1), (seat_x, u, z1 - 0.2), (seat_x - depth, u, z1 - 0.2)])
+        plank = view.project(
+            [(seat_x - depth, u, z0 + 1.1), (seat_x, u, z0 + 1.1), (seat_x, u, z1 - 0.2), (seat_x - depth, u, z1 - 0.2)]
+        )
         brush.polygon(plank, (92, 132, 168))
-        edge = view.project([(seat_x, u, z0 + 1.1), (seat_x, u, z1 - 0.2), (seat_x, u - 0.09, z1 - 0.2), (seat_x, u - 0.09, z0 + 1.1)])
+        edge = view.project(
+            [(seat_x, u, z0 + 1.1), (seat_x, u, z1 - 0.2), (seat_x, u - 0.09, z1 - 0.2), (seat_x, u - 0.09, z0 + 1.1)]
+        )
         brush.polygon(edge, (62, 94, 124))
     for z in (z0 + 1.3, z1 - 0.5):
         foot, seat = view.project([(seat_x - 0.15, 0, z), (seat_x - 0.15, 0.42, z)])
@@ -516,7 +531,14 @@ def _shelter_front(brush: Brush, view: View) -> None:
         s = view.scale(px, z)
         foot, top = view.project([(px, 0, z), (px, 2.4, z)])
         brush.limb(foot, top, (0.075 * s, 0.075 * s), frame)
-    roof = view.project([(x - 0.1, 2.42, z0 - 0.1), (front + 0.15, 2.5, z0 - 0.1), (front + 0.15, 2.5, z1 + 0.1), (x - 0.1, 2.42, z1 + 0.1)])
+    roof = view.project(
+        [
+            (x - 0.1, 2.42, z0 - 0.1),
+            (front + 0.15, 2.5, z0 - 0.1),
+            (front + 0.15, 2.5, z1 + 0.1),
+            (x - 0.1, 2.42, z1 + 0.1),
+        ]
+    )
     brush.polygon(roof, (132, 126, 116))
     for near in ((x - 0.1, z0 - 0.1, front + 0.15, z0 - 0.1), (front + 0.15, z0 - 0.1, front + 0.15, z1 + 0.1)):
         a, b, c, d = near
@@ -530,10 +552,23 @@ def _stop_sign(brush: Brush, view: View) -> tuple[float, float, float, float]:
     s = view.scale(x, z)
     foot, top = view.project([(x, 0, z), (x, 3.0, z)])
     brush.limb(foot, top, (0.09 * s, 0.08 * s), (84, 80, 76))
-    flag = [(top[0] - 0.34 * s, top[1]), (top[0] + 0.34 * s, top[1]), (top[0] + 0.34 * s, top[1] + 0.5 * s), (top[0] - 0.34 * s, top[1] + 0.5 * s)]
+    flag = [
+        (top[0] - 0.34 * s, top[1]),
+        (top[0] + 0.34 * s, top[1]),
+        (top[0] + 0.34 * s, top[1] + 0.5 * s),
+        (top[0] - 0.34 * s, top[1] + 0.5 * s),
+    ]
     brush.polygon(flag, (58, 60, 190))
     brush.ellipse((top[0], top[1] + 0.25 * s), (0.19 * s, 0.19 * s), (236, 238, 238))
-    brush.polygon([(top[0] - 0.11 * s, top[1] + 0.16 * s), (top[0] + 0.11 * s, top[1] + 0.16 * s), (top[0] + 0.11 * s, top[1] + 0.34 * s), (top[0] - 0.11 * s, top[1] + 0.34 * s)], (58, 60, 190))
+    brush.polygon(
+        [
+            (top[0] - 0.11 * s, top[1] + 0.16 * s),
+            (top[0] + 0.11 * s, top[1] + 0.16 * s),
+            (top[0] + 0.11 * s, top[1] + 0.34 * s),
+            (top[0] - 0.11 * s, top[1] + 0.34 * s),
+        ],
+        (58, 60, 190),
+    )
     left, right, up, low = top[0] - 0.5 * s, top[0] + 0.5 * s, top[1] + 0.56 * s, top[1] + 0.94 * s
     brush.polygon([(left, up), (right, up), (right, low), (left, low)], (40, 38, 36))
     return left, up, right, low
@@ -552,22 +587,24 @@ def _fence(brush: Brush, view: View) -> None:
         brush.polygon(post, white)
     for n in range(1, 30):
         a = x + n * 0.24
-        post = view.project([(a, 0.05, z0), (a, 0.95, z0), (a + 0.07, 1.05, z0), (a + 0.14, 0.95, z0), (a + 0.14, 0.05, z0)])
+        post = view.project(
+            [(a, 0.05, z0), (a, 0.95, z0), (a + 0.07, 1.05, z0), (a + 0.14, 0.95, z0), (a + 0.14, 0.05, z0)]
+        )
         brush.polygon(post, shade(white, 0.9))
 
 
-def _hedge(brush: Brush, view: View, rng: np.random.Generator, box: tuple[float, float, float, float], tall: float) -> None:
+def _hedge(
+    brush: Brush, view: View, rng: np.random.Generator, box: tuple[float, float, float, float], tall: float
+) -> None:
     """Paint a hedge over (x0, x1, z0, z1) as thousands of leaves."""
     x0, x1, z0, z1 = box
     area = (x1 - x0 + 0.5) * (z1 - z0 + 0.5)
-    points = []
-    for _ in range(int(min(area * 260, 5200))):
-        points.append((rng.uniform(x0, x1), rng.uniform(0.0, tall), rng.uniform(z0, z1)))
-    points.sort(key=lambda p: -depth_of(p[0], p[2]))
-    for x, u, z in points:
-        at, s = view.project((x, u, z))[0], view.scale(x, z)
-        sun = 0.5 + 0.55 * u / tall + rng.uniform(-0.12, 0.12)
-        size = max(0.075 * s, 1.2)
+    count = int(min(area * 260, 5200))
+    points = rng.uniform((x0, 0.0, z0), (x1, tall, z1), (count, 3))
+    points = points[np.argsort(points[:, 0] * SIN_YAW - points[:, 2] * COS_YAW)]
+    suns = 0.5 + 0.55 * points[:, 1] / tall + rng.uniform(-0.12, 0.12, count)
+    for (x, _, z), at, sun in zip(points.tolist(), view.project(points).tolist(), suns.tolist(), strict=True):
+        size = max(0.075 * view.scale(x, z), 1.2)
         brush.ellipse(at, (size, size * 0.7), shade((48, 112, 82), sun), float(rng.uniform(0, 180)))
 
 
@@ -581,7 +618,11 @@ def _house_depths(size: FrameSize) -> tuple[Floats32, Floats32, Floats32]:
     ground = np.where(down > 1e-3, CAMERA_HEIGHT_M / np.maximum(down, 1e-3), 1e4)
     wall = np.where(dx < -1e-3, FACADE_X_M / np.minimum(dx, -1e-3), 1e4)
     depth = np.minimum(np.minimum(ground, wall), 400.0)
-    return (dx * depth).astype(np.float32), (dz * depth).astype(np.float32), (CAMERA_HEIGHT_M - down * depth).astype(np.float32)
+    return (
+        (dx * depth).astype(np.float32),
+        (dz * depth).astype(np.float32),
+        (CAMERA_HEIGHT_M - down * depth).astype(np.float32),
+    )
 
 
 def _glow_dot(frame: Floats32, at: tuple[float, float], radius: float, colour: Bgr) -> None:
@@ -601,7 +642,12 @@ def _cones(frame: Floats32, view: View) -> None:
         s, head = view.scale(x, z), lamp_head(view, x, z)
         foot = view.project((x + (0.9 if x < 0 else -0.9), 0, z))[0]
         cone = np.zeros(frame.shape[:2], np.uint8)
-        outline = [(head[0] - 0.15 * s, head[1]), (head[0] + 0.15 * s, head[1]), (foot[0] + 2.3 * s, foot[1]), (foot[0] - 2.3 * s, foot[1])]
+        outline = [
+            (head[0] - 0.15 * s, head[1]),
+            (head[0] + 0.15 * s, head[1]),
+            (foot[0] + 2.3 * s, foot[1]),
+            (foot[0] - 2.3 * s, foot[1]),
+        ]
         cv2.fillPoly(cone, [np.array(outline, np.int32)], 255, cv2.LINE_AA)
         soft = cv2.GaussianBlur(cone, (0, 0), max(0.25 * s, 1.0)).astype(np.float32) / 255
         rows = np.arange(frame.shape[0], dtype=np.float32)
@@ -617,9 +663,14 @@ def build(size: FrameSize, seed: int, conditions: Conditions) -> Scenery:
     big = View.of(size, SUPERSAMPLE)
     shape = (size.height_px * SUPERSAMPLE, size.width_px * SUPERSAMPLE, 3)
     canvas, glow = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    _sky(canvas, rng, conditions, int(big.horizon_px))
+    canvas[:] = cv2.resize(_sky(size, rng, conditions), (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     _far_town(canvas, glow, big, rng)
-    for x1, z0, z1, per_m in ((42.0, 46.0, 130.0, 9.0), (24.0, 22.0, 46.0, 28.0), (13.0, 11.0, 22.0, 56.0), (8.0, 3.4, 11.0, 100.0)):
+    for x1, z0, z1, per_m in (
+        (42.0, 46.0, 130.0, 9.0),
+        (24.0, 22.0, 46.0, 28.0),
+        (13.0, 11.0, 22.0, 56.0),
+        (8.0, 3.4, 11.0, 100.0),
+    ):
         flat = _ground(rng, (z0, z1), x1, per_m)
         _warp(canvas, flat.pixels, big.project([(-10, 0, z1), (x1, 0, z1), (x1, 0, z0), (-10, 0, z0)]))
     for z0, z1, tone, kind in reversed(_TERRACE):
@@ -656,10 +707,13 @@ def build(size: FrameSize, seed: int, conditions: Conditions) -> Scenery:
     for depth, paint in sorted(standing, key=lambda item: -item[0]):
         brush = Brush(_alpha(canvas))
         paint(brush)
-        Sprite(0, 0, brush.canvas).lay_over(canvas)
-        dark = cv2.bitwise_not(cv2.merge([np.ascontiguousarray(brush.canvas[:, :, 3])] * 3))
-        glow = cv2.multiply(glow, dark, scale=1 / 255)
-        layers.append((depth, brush.canvas))
+        thing = Sprite(0, 0, brush.canvas).cropped()
+        if thing is None:
+            continue
+        thing.lay_over(canvas)
+        dark = cv2.bitwise_not(cv2.merge([thing.coverage] * 3))
+        glow[thing.area] = cv2.multiply(np.ascontiguousarray(glow[thing.area]), dark, scale=1 / 255)
+        layers.append((depth, thing))
     picture = _reduced(canvas, size).astype(np.float32)
     if not conditions.night and not conditions.rain:
         picture = _sun(picture, size)
@@ -668,7 +722,9 @@ def build(size: FrameSize, seed: int, conditions: Conditions) -> Scenery:
         day_sky = picture[: horizon + 4].copy()
         picture = picture * field
         open_sky = _open_sky(canvas.shape, big, layers)
-        sky = cv2.resize(open_sky, (size.width_px, size.height_px), interpolation=cv2.INTER_AREA)[: horizon + 4, :, None]
+        sky = cv2.resize(open_sky, (size.width_px, size.height_px), interpolation=cv2.INTER_AREA)[
+            : horizon + 4, :, None
+        ]
         picture[: horizon + 4] += (day_sky - picture[: horizon + 4]) * (sky.astype(np.float32) / 255)
         picture += _reduced(glow, size).astype(np.float32)
         bloom = cv2.GaussianBlur(_reduced(glow, size).astype(np.float32), (0, 0), size.height_px / 60)
@@ -679,10 +735,9 @@ def build(size: FrameSize, seed: int, conditions: Conditions) -> Scenery:
     if conditions.rain:
         picture = _wet(picture, size)
     final = np.clip(picture, 0, 255).astype(np.uint8)
-    occluders = tuple(_occluder(depth, _reduced(layer, size), final) for depth, layer in layers)
     left, top, right, low = (v / SUPERSAMPLE for v in display)
     box = (round(left) + 1, round(top) + 1, max(round(right - left) - 2, 4), max(round(low - top) - 2, 3))
-    return Scenery(final, tuple(o for o in occluders if o is not None), box)
+    return Scenery(final, _curtains(layers, size), box)
 
 
 def _front(canvas: Pixels, glow: Pixels, view: View, painted: tuple[_Flat, _Flat], z: tuple[float, float]) -> None:
@@ -700,8 +755,15 @@ def _front(canvas: Pixels, glow: Pixels, view: View, painted: tuple[_Flat, _Flat
             picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         _warp(target, picture, corners)
     brush = Brush(_alpha(canvas))
-    roof = view.project([(x + 0.35, EAVES_M, near), (x + 0.35, EAVES_M, z[1]), (x - 3, EAVES_M + 3.2, z[1]), (x - 3, EAVES_M + 3.2, near)])
-    brush.polygon(roof, (92, 88, 96))
+    roof = view.project(
+        [
+            (x + 0.35, EAVES_M, near),
+            (x + 0.35, EAVES_M, z[1]),
+            (x - 3, EAVES_M + 3.2, z[1]),
+            (x - 3, EAVES_M + 3.2, near),
+        ]
+    )
+    brush.polygon(roof, (112, 104, 112))
     Sprite(0, 0, brush.canvas).lay_over(canvas)
 
 
@@ -709,18 +771,25 @@ def _reduced(canvas: Pixels, size: FrameSize) -> Pixels:
     return cv2.resize(canvas, (size.width_px, size.height_px), interpolation=cv2.INTER_AREA)
 
 
-def _open_sky(shape: tuple[int, ...], view: View, layers: list[tuple[float, Pixels]]) -> Pixels:
+def _open_sky(shape: tuple[int, ...], view: View, layers: list[tuple[float, Sprite]]) -> Pixels:
     """Return where nothing stands between the camera and the sky, 0 to 255."""
     sky = np.zeros(shape[:2], np.uint8)
     sky[: int(view.horizon_px)] = 255
     x = FACADE_X_M
     wall = view.project([(x, 0, 4), (x, EAVES_M + 3.2, 4), (x, EAVES_M + 3.2, 75), (x, 0, 75)])
     cv2.fillPoly(sky, [np.round(wall).astype(np.int32)], 0)
-    for x0, x1, z, tall in ((-12, -4, 118, 13), (-5, 3, 112, 16), (2, 10, 108, 12), (9, 20, 96, 14), (17, 30, 80, 12), (26, 40, 64, 11)):
+    for x0, x1, z, tall in (
+        (-12, -4, 118, 13),
+        (-5, 3, 112, 16),
+        (2, 10, 108, 12),
+        (9, 20, 96, 14),
+        (17, 30, 80, 12),
+        (26, 40, 64, 11),
+    ):
         town = view.project([(x0, 0, z), (x1, 0, z), (x1, tall, z), (x0, tall, z)])
         cv2.fillPoly(sky, [np.round(town).astype(np.int32)], 0)
     for _, layer in layers:
-        sky = cv2.min(sky, cv2.bitwise_not(np.ascontiguousarray(layer[:, :, 3])))
+        sky[layer.area] = cv2.min(np.ascontiguousarray(sky[layer.area]), cv2.bitwise_not(layer.coverage))
     return sky
 
 
@@ -734,7 +803,7 @@ def _sun(picture: Floats32, size: FrameSize) -> Floats32:
     factor = 1 - 0.28 * near_wall - 0.18 * low_wall - 0.22 * shade_edge * (y < 0.02)  # noqa: PLR2004
     lit = picture * factor[:, :, None]
     horizon = int(View.of(size).horizon_px)
-    haze[: max(horizon - size.height_px // 5, 0)] = 0
+    haze *= np.clip((np.arange(size.height_px) / horizon - 0.25) * 1.5, 0, 1)[:, None, None]
     return lit + (np.array([232, 222, 208], np.float32) - lit) * haze * 0.6
 
 
@@ -752,21 +821,33 @@ def _wet(picture: Floats32, size: FrameSize) -> Floats32:
     return wet
 
 
-def _occluder(depth: float, bgra: Pixels, final: Pixels) -> Occluder | None:
-    """Return the cropped outline of a thing; its colours are already in the picture."""
-    del final
-    ys, xs = np.nonzero(bgra[:, :, 3])
-    if not len(ys):
-        return None
-    top, left, bottom, right = ys.min(), xs.min(), ys.max() + 1, xs.max() + 1
-    return Occluder(depth, Sprite(int(left), int(top), np.ascontiguousarray(bgra[top:bottom, left:right])))
+def _curtains(layers: list[tuple[float, Sprite]], size: FrameSize) -> tuple[tuple[float, Pixels], ...]:
+    """Return the running product, near to far, of what the layers let through."""
+    curtains = []
+    through = np.full((size.height_px, size.width_px), 255, np.uint8)
+    for depth, layer in sorted(layers, key=lambda item: item[0]):
+        cover = np.zeros((size.height_px * SUPERSAMPLE, size.width_px * SUPERSAMPLE), np.uint8)
+        cover[layer.area] = layer.coverage
+        through = cv2.multiply(through, cv2.bitwise_not(_reduced(cover, size)), scale=1 / 255)
+        curtains.append((depth, through))
+    return tuple(curtains)
 
 
 def _zone(name: str, corners_m: object) -> Zone:
-    """Return a zone over world corners, clipped to the 16:9 frame's edges."""
+    """Return a zone over world corners, cut at the edges of a 16:9 frame."""
     size = FrameSize(1280, 720)
-    points = View.of(size).project(corners_m) / (size.width_px, size.height_px)
-    return Zone(name=name, polygon=tuple((round(float(x), 4), round(float(y), 4)) for x, y in np.clip(points, 0, 1)))
+    points = (View.of(size).project(corners_m) / (size.width_px, size.height_px)).tolist()
+    for axis, limit, sign in ((0, 0.0, 1), (0, 1.0, -1), (1, 0.0, 1), (1, 1.0, -1)):
+        kept: list[list[float]] = []
+        for a, b in zip(points, [*points[1:], points[0]], strict=True):
+            a_in, b_in = (a[axis] - limit) * sign >= 0, (b[axis] - limit) * sign >= 0
+            if a_in:
+                kept.append(a)
+            if a_in != b_in:
+                part = (limit - a[axis]) / (b[axis] - a[axis])
+                kept.append([a[0] + (b[0] - a[0]) * part, a[1] + (b[1] - a[1]) * part])
+        points = kept
+    return Zone(name=name, polygon=tuple((round(min(max(x, 0), 1), 4), round(min(max(y, 0), 1), 4)) for x, y in points))
 
 
 def _private_zones() -> tuple[Zone, ...]:
@@ -776,14 +857,14 @@ def _private_zones() -> tuple[Zone, ...]:
     def front(z0: float, z1: float, u0: float, u1: float) -> list[tuple[float, float, float]]:
         return [(x, u1, z0), (x, u1, z1), (x, u0, z1), (x, u0, z0)]
 
-    ground = [w for w in _GROUND_WINDOWS]
-    upper = [w for w in _UPPER_WINDOWS]
+    first, second, third = _GROUND_WINDOWS
+    left, *_, right = _UPPER_WINDOWS
     (gx, g0), (_, g1) = GARDEN_M
     return (
-        _zone("ground-floor windows of No. 14", front(ground[0][0] - 0.2, ground[1][1] + 0.2, 0.75, 3.0)),
-        _zone("window beside the door of No. 14", front(ground[2][0] - 0.2, ground[2][1] + 0.2, 0.75, 3.0)),
-        _zone("upper windows of No. 14", front(upper[0][0] - 0.2, upper[-1][1] + 0.2, 4.0, 6.3)),
-        _zone("garden of No. 17", [(gx, 0, g0), (gx, 2.3, g0 - 1), (gx, 2.3, g1), (16, 2.3, g1), (16, 0, g0)]),
+        _zone("ground-floor windows of No. 14", front(first[0] - 0.2, second[1] + 0.2, 0.75, 3.0)),
+        _zone("window beside the door of No. 14", front(third[0] - 0.2, third[1] + 0.2, 0.75, 3.0)),
+        _zone("upper windows of No. 14", front(left[0] - 0.2, right[1] + 0.2, 4.0, 6.3)),
+        _zone("garden of No. 17", [(gx, 0, g0), (gx, 0, g1), (gx, 2.3, g1), (16, 2.3, g1), (16, 0, g0)]),
     )
 
 

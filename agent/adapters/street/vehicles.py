@@ -17,6 +17,7 @@ from agent.adapters.street.view import Floats, View
 _PLATE_M = (0.56, 0.15)
 _PLATE_PX = (168, 46)
 _GLASS: Bgr = (86, 74, 60)
+_DETAILED_FROM_PX = 24.0  # per metre
 _TYRE: Bgr = (38, 36, 36)
 
 
@@ -90,7 +91,16 @@ SHAPES = {
         plate_u=0.5,
     ),
     Body.BUS: Shape(
-        profile=((5.6, 0.35), (5.75, 0.9), (5.7, 1.1), (5.45, 2.85), (5.2, 3.0), (-5.6, 3.0), (-5.75, 2.8), (-5.75, 0.35)),
+        profile=(
+            (5.6, 0.35),
+            (5.75, 0.9),
+            (5.7, 1.1),
+            (5.45, 2.85),
+            (5.2, 3.0),
+            (-5.6, 3.0),
+            (-5.75, 2.8),
+            (-5.75, 0.35),
+        ),
         glass=(2,),
         windows=tuple(
             ((a, 1.15), (a, 2.4), (a - 1.45, 2.4), (a - 1.45, 1.15)) for a in (5.2, 3.6, 2.0, 0.4, -1.2, -2.8, -4.1)
@@ -240,19 +250,25 @@ class _Bodywork:
                 line = [(a, side * half, 0.36), (a - 0.025, side * half, 0.36), (a - 0.025, side * half, 0.92)]
                 self.brush.polygon(self.pixels([*line, (a, side * half, 0.92)]), seam)
         if self.vehicle.body is Body.BUS:
-            band = [(5.6, side * half, 0.78), (-5.7, side * half, 0.78), (-5.7, side * half, 0.98), (5.65, side * half, 0.98)]
+            band = [
+                (5.6, side * half, 0.78),
+                (-5.7, side * half, 0.78),
+                (-5.7, side * half, 0.98),
+                (5.65, side * half, 0.98),
+            ]
             self.brush.polygon(self.pixels(band), (232, 232, 236))
 
     def wheels(self, side: float) -> None:
         shape = self.shape
         angles = np.linspace(0, 2 * math.pi, 20, endpoint=False)
         for a in shape.axles_m:
-            for ratio, colour in ((1.0, _TYRE), (0.62, (150, 150, 152)), (0.2, (92, 92, 94))):
+            wanted = 3 if self.scale > _DETAILED_FROM_PX else 2
+            for ratio, colour in ((1.0, _TYRE), (0.62, (150, 150, 152)), (0.2, (92, 92, 94)))[:wanted]:
                 radius = shape.wheel_m * ratio
-                rim = [
-                    (a + radius * math.cos(t), side * (shape.half_width_m + 0.01), shape.wheel_m + radius * math.sin(t))
-                    for t in angles
-                ]
+                rim = np.empty((len(angles), 3))
+                rim[:, 0] = a + radius * np.cos(angles)
+                rim[:, 1] = side * (shape.half_width_m + 0.01)
+                rim[:, 2] = shape.wheel_m + radius * np.sin(angles)
                 self.brush.polygon(self.pixels(rim), colour)
 
     def end(self, *, front: bool) -> None:
@@ -262,7 +278,12 @@ class _Bodywork:
         a = (shape.profile[1][0] if front else shape.profile[-2][0]) + 0.01 * sign
         light = self.brush.light
         if front and self.vehicle.body is not Body.BUS:
-            grille = [(a, -half * 0.5, 0.52), (a, half * 0.5, 0.52), (a, half * 0.45, shape.lamp_u), (a, -half * 0.45, shape.lamp_u)]
+            grille = [
+                (a, -half * 0.5, 0.52),
+                (a, half * 0.5, 0.52),
+                (a, half * 0.45, shape.lamp_u),
+                (a, -half * 0.45, shape.lamp_u),
+            ]
             self.brush.polygon(self.pixels(grille), (52, 50, 50))
         for b in (-half * 0.76, half * 0.76):
             lamp = [(a, b - 0.15, shape.lamp_u - 0.07), (a, b + 0.15, shape.lamp_u - 0.07)]
@@ -323,7 +344,6 @@ class _Bodywork:
         matrix = cv2.getPerspectiveTransform(source, (quad - (left, top)).astype(np.float32))
         opaque = cv2.cvtColor(texture, cv2.COLOR_BGR2BGRA)
         warped = cv2.warpPerspective(opaque, matrix, size)
-        Sprite(int(inside[0]), int(inside[1]), warped)
         x, y = int(inside[0]), int(inside[1])
         under = self.brush.canvas[y : y + size[1], x : x + size[0]]
         through = cv2.bitwise_not(cv2.merge([np.ascontiguousarray(warped[:, :, 3])] * 4))

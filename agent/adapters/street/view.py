@@ -17,7 +17,7 @@ from agent.core.video import FrameSize
 Floats = NDArray[np.float64]
 
 CAMERA_HEIGHT_M = 3.3
-YAW = math.radians(14.0)  # to the left, towards the houses
+YAW = math.radians(12.0)  # to the left, towards the houses
 COS_YAW, SIN_YAW = math.cos(YAW), math.sin(YAW)
 FOCAL_RATIO = 1.36  # of the frame's height: about 66 degrees across at 16:9
 HORIZON_RATIO = 0.285
@@ -55,9 +55,10 @@ class View:
         x, y, z = np.asarray(points_m, np.float64).reshape(-1, 3).T
         depth = np.maximum(z * COS_YAW - x * SIN_YAW, NEAR_M)
         across = (x * COS_YAW + z * SIN_YAW) / depth
-        column = self.width_px / 2 + self.focal_px * across
-        row = self.horizon_px + self.focal_px * (CAMERA_HEIGHT_M - y) / depth
-        return np.stack([column, row], axis=1)
+        pixels = np.empty((len(depth), 2))
+        pixels[:, 0] = self.width_px / 2 + self.focal_px * across
+        pixels[:, 1] = self.horizon_px + self.focal_px * (CAMERA_HEIGHT_M - y) / depth
+        return pixels
 
 
 def depth_of(x_m: float, z_m: float) -> float:
