@@ -43,6 +43,21 @@ def test_each_recipient_opens_the_file_alone(
         assert open_all(file, kind.generate(), identity) == CLEAR
 
 
+@pytest.mark.parametrize(
+    ("kind", "first_bytes", "other_bytes"), [(X25519Identity, 168, 98), (PostQuantumIdentity, 1627, 1557)]
+)
+def test_the_sizes_are_those_format_md_states(
+    kind: type[X25519Identity] | type[PostQuantumIdentity], first_bytes: int, other_bytes: int
+) -> None:
+    recipients = [kind.generate().recipient for _ in range(3)]
+
+    for count in (1, 2, 3):
+        header_bytes = first_bytes + (count - 1) * other_bytes
+        for size in (0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, len(CLEAR)):
+            chunks = max(1, -(-size // CHUNK_BYTES))
+            assert len(seal(CLEAR[:size], *recipients[:count])) == header_bytes + 16 + size + 16 * chunks
+
+
 def test_two_files_of_the_same_bytes_share_no_key_and_no_nonce() -> None:
     recipient = X25519Identity.generate().recipient
 

@@ -36,6 +36,8 @@ class ChunkWriter:
         self._cipher = ChaCha20Poly1305(key)
         self._waiting = bytearray()
         self._sealed_chunks = 0
+        # Ciphertext of one push, kept to be written over: fresh pages would cost as much as the cipher.
+        self._sealed = bytearray()
 
     @property
     def pending_bytes(self) -> int:
@@ -50,16 +52,17 @@ class ChunkWriter:
             return b""
         view = memoryview(clear)
         self._waiting += view[:room]
-        held_back = (len(clear) - room - 1) % CHUNK_BYTES + 1
-        middle = len(clear) - room - held_back
-        sealed = bytearray((1 + middle // CHUNK_BYTES) * SEALED_CHUNK_BYTES)
-        target = memoryview(sealed)
-        self._seal_into(self._waiting, target[:SEALED_CHUNK_BYTES])
-        for start in range(0, middle, CHUNK_BYTES):
-            into = start // CHUNK_BYTES * SEALED_CHUNK_BYTES + SEALED_CHUNK_BYTES
-            self._seal_into(view[room + start : room + start + CHUNK_BYTES], target[into : into + SEALED_CHUNK_BYTES])
-        self._waiting = bytearray(view[room + middle :])
-        return bytes(sealed)
+        ends_at = room + (len(clear) - room - 1) // CHUNK_BYTES * CHUNK_BYTES
+        chunks: list[bytearray | memoryview] = [self._waiting]
+        chunks += [view[at : at + CHUNK_BYTES] for at in range(room, ends_at, CHUNK_BYTES)]
+        if len(self._sealed) < len(chunks) * SEALED_CHUNK_BYTES:
+            self._sealed = bytearray(len(chunks) * SEALED_CHUNK_BYTES)
+        target = memoryview(self._sealed)[: len(chunks) * SEALED_CHUNK_BYTES]
+        for place, chunk in enumerate(chunks):
+            into = target[place * SEALED_CHUNK_BYTES : (place + 1) * SEALED_CHUNK_BYTES]
+            self._cipher.encrypt_into(self._next_nonce(), chunk, None, into)
+        self._waiting = bytearray(view[ends_at:])
+        return bytes(target)
 
     def commit(self) -> bytes:
         """Seal a full chunk that waits, as one that is not the last; return nothing otherwise.
@@ -68,8 +71,7 @@ class ChunkWriter:
         """
         if len(self._waiting) < CHUNK_BYTES:
             return b""
-        sealed = self._cipher.encrypt(_chunk_nonce(self._sealed_chunks, last=False), self._waiting, None)
-        self._sealed_chunks += 1
+        sealed = self._cipher.encrypt(self._next_nonce(), self._waiting, None)
         self._waiting.clear()
         return sealed
 
@@ -83,9 +85,10 @@ class ChunkWriter:
             raise ValueError("the last chunk of a payload must not be empty")
         return self._cipher.encrypt(_chunk_nonce(self._sealed_chunks, last=True), self._waiting, None)
 
-    def _seal_into(self, clear: bytearray | memoryview, target: memoryview) -> None:
-        self._cipher.encrypt_into(_chunk_nonce(self._sealed_chunks, last=False), clear, None, target)
+    def _next_nonce(self) -> bytes:
+        nonce = _chunk_nonce(self._sealed_chunks, last=False)
         self._sealed_chunks += 1
+        return nonce
 
 
 def open_chunks(blocks: Iterable[bytes], key: bytes) -> Iterator[bytes]:
