@@ -130,7 +130,7 @@ class RunningSegment(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreUse:
+class RingUse:
     """How full a store is.
 
     Attributes:
@@ -148,6 +148,11 @@ class StoreUse:
     capacity_bytes: int
     oldest_at: datetime | None
     truncated: int
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the next segments may find no room unless something is removed now."""
+        return self.stored_bytes + self.reserved_bytes > self.capacity_bytes
 
 
 class Store(Protocol):
@@ -175,7 +180,7 @@ class Store(Protocol):
         """
         ...
 
-    def use(self) -> StoreUse:
+    def use(self) -> RingUse:
         """Return how full it is."""
         ...
 

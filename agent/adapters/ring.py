@@ -45,12 +45,13 @@ from agent.core.sealing.segment import SealedFragment
 from agent.core.segment_name import SegmentName, parse_segment_name
 from agent.core.video import Layer
 from agent.errors import SealError, StorageError, StorageFullError, StorageMissingError
-from agent.ports import StoreUse
+from agent.ports import RingUse
 
 _SEQUENCE = "sequence"  # the last number given, written when no name in the ring would tell it any more
 _PROBE = ".probe"
 _PROBE_BYTES = 4096  # a whole block, so that a disk without a free one says so
-_DAY_FOLDERS = "[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]"
+_SEGMENTS = "[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]/*.mp4.age*"
+_RESERVED_SEGMENTS = 2  # of each layer: the one being written and its successor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class Ring:
         self._disk = disk or Disk()
         self._segments: dict[str, StoredSegment] = {}
         self._stored_bytes = 0
+        self._truncated = 0
         self._last_sequence = 0
         self._segment_bytes = settings.segment_bytes
         self._parts: dict[Path, SegmentName] = {}  # being written, or waiting to be settled
@@ -193,6 +195,7 @@ class Ring:
                     self._disk.remove(path)
                 del self._segments[segment.path]
                 self._stored_bytes -= segment.size_bytes
+                self._truncated -= segment.truncated
                 touched[path.parent] = None
             for path in touched:
                 if path.is_dir():
@@ -201,16 +204,16 @@ class Ring:
         except OSError as error:
             raise storage_error("remove footage from", path, error) from error
 
-    def use(self) -> StoreUse:
-        """Return how full the ring is."""
-        oldest = min(self._segments.values(), key=attrgetter("sequence"), default=None)
-        return StoreUse(
+    def use(self) -> RingUse:
+        """Return how full the ring is; cheap."""
+        oldest = next(iter(self._segments.values()), None)  # they are kept in order of sequence, but for late repairs
+        return RingUse(
             segments=len(self._segments),
             stored_bytes=self._stored_bytes,
-            reserved_bytes=2 * max(1, len(self._running)) * self._segment_bytes,
+            reserved_bytes=_RESERVED_SEGMENTS * max(1, len(self._running)) * self._segment_bytes,
             capacity_bytes=self._capacity_bytes,
             oldest_at=None if oldest is None else oldest.started_at,
-            truncated=sum(segment.truncated for segment in self._segments.values()),
+            truncated=self._truncated,
         )
 
     def probe(self) -> None:
@@ -259,17 +262,18 @@ class Ring:
     def _recover(self) -> Recovery:
         """Read the ring from its names and settle partial segments."""
         self._last_sequence = self._read_sequence()
-        for folder in sorted(self._folder.glob(_DAY_FOLDERS)):
-            for path in sorted(folder.iterdir()):
-                name = parse_segment_name(path.name)
-                if name is None or path.is_symlink() or not path.is_file():
-                    continue
-                self._last_sequence = max(self._last_sequence, name.sequence)
-                if name.running:
-                    self._parts[path] = name
-                else:
-                    below = path.relative_to(self._folder).as_posix()
-                    self._add(name.stored(path=below, size_bytes=path.stat().st_size))
+        found = []
+        for path in self._folder.glob(_SEGMENTS):
+            name = parse_segment_name(path.name)
+            if name is None or path.is_symlink() or not path.is_file():
+                continue
+            self._last_sequence = max(self._last_sequence, name.sequence)
+            if name.running:
+                self._parts[path] = name
+            else:
+                found.append(self._stored(path, name))
+        for segment in sorted(found, key=attrgetter("sequence")):
+            self._add(segment)
         settled = [self._settle(part) for part in tuple(self._parts)]
         truncated = tuple(segment for segment in settled if segment is not None)
         return Recovery(truncated=truncated, discarded=len(settled) - len(truncated))
@@ -341,6 +345,7 @@ class Ring:
     def _add(self, segment: StoredSegment) -> None:
         self._segments[segment.path] = segment
         self._stored_bytes += segment.size_bytes
+        self._truncated += segment.truncated
 
     def _prune(self, day: Path) -> None:
         """Remove a day's folder, and the ones above it, once they are empty."""

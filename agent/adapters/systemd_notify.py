@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 
-class SystemdNotifier:
+class SystemdNotify:
     """Sends the service's state, or nothing when systemd did not start it.
 
     Nothing here raises: a camera must not stop because nobody listens, and a

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.systemd_notify import SystemdNotifier
+from agent.adapters.systemd_notify import SystemdNotify
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def test_each_state_is_one_datagram(systemd: socket.socket) -> None:
-    notifier = SystemdNotifier({"NOTIFY_SOCKET": systemd.getsockname()})
+    notifier = SystemdNotify({"NOTIFY_SOCKET": systemd.getsockname()})
 
     notifier.ready()
     notifier.alive()
@@ -41,14 +41,14 @@ def test_an_abstract_socket_is_reached() -> None:
         listener.bind("\0" + name)
         listener.settimeout(30)
 
-        SystemdNotifier({"NOTIFY_SOCKET": "@" + name}).ready()
+        SystemdNotify({"NOTIFY_SOCKET": "@" + name}).ready()
 
         assert listener.recv(1024) == b"READY=1"
 
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nonexistent/notify"}])
 def test_nobody_listening_is_no_error(environment: dict[str, str]) -> None:
-    SystemdNotifier(environment).ready()
+    SystemdNotify(environment).ready()
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_nobody_listening_is_no_error(environment: dict[str, str]) -> None:
 def test_the_watchdog_is_fed_twice_as_often_as_it_must_be(
     environment: dict[str, str], interval: timedelta | None
 ) -> None:
-    assert SystemdNotifier(environment).watchdog_interval == interval
+    assert SystemdNotify(environment).watchdog_interval == interval

@@ -8,7 +8,7 @@ from agent.core.sealing.segment import SealedFragment
 from agent.core.segment_name import SegmentName
 from agent.core.video import Layer
 from agent.errors import StorageError, StorageFullError
-from agent.ports import StoreUse
+from agent.ports import RingUse
 
 
 class MemoryStore:
@@ -54,10 +54,10 @@ class MemoryStore:
             self.files.pop(segment.path, None)
             self.removed.append(segment.path)
 
-    def use(self) -> StoreUse:
+    def use(self) -> RingUse:
         """Return how full it is."""
         segments = self.segments()
-        return StoreUse(
+        return RingUse(
             segments=len(segments),
             stored_bytes=sum(segment.size_bytes for segment in segments),
             reserved_bytes=2 * self._segment_bytes,

@@ -1,0 +1,96 @@
+"""Make the store obey policy and fit: carry out what `agent.core.retention` plans.
+
+What disappears is explained: the log says what goes and why before it goes. A crash
+between the two leaves a removal announced twice, never one unexplained.
+
+Age is counted only on a clock that can be believed, and only against a retention
+period that a policy states. A camera that went dark because its grant lapsed has no
+such period; what it recorded stays until a policy speaks again, space runs out (never
+while dark: nothing is recorded), or the custodian destroys the day's key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.decision import Decision, Revocation
+from agent.core.retention import RemovalPlan, StoredSegment, plan_erasure, plan_removals
+from agent.ports import EventLog, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Housekept:
+    """What one round of housekeeping did.
+
+    Attributes:
+        removed: How many segments went.
+        removed_bytes: What they took.
+        held: How many stay only because of a hold.
+        excess_bytes: By how much holds alone exceed the room for them; more than zero
+            means that recording must stop, and that the status must say so.
+    """
+
+    removed: int = 0
+    removed_bytes: int = 0
+    held: int = 0
+    excess_bytes: int = 0
+
+    @property
+    def must_go_dark(self) -> bool:
+        """Whether holds leave no room to record."""
+        return self.excess_bytes > 0
+
+
+def keep_house(store: Store, log: EventLog, *, decision: Decision, clock: ClockState) -> Housekept:
+    """Remove what policy or space wants gone, and say what it was.
+
+    Cheap enough to be called after each finished segment, and to be called while dark.
+
+    Args:
+        store: Where the segments are.
+        log: Where each removal is recorded, before it happens.
+        decision: The decision in force; of it, retention, holds and revocation matter here.
+        clock: The time, and whether it can be believed.
+
+    Raises:
+        StorageError: A removal could not be logged, and nothing was removed; or one could
+            not be carried out. Calling again later is right in both cases.
+    """
+    plan = _plan(store, decision, clock)
+    for reason, segments in (("erased", plan.erased), ("expired", plan.expired), ("evicted", plan.evicted)):
+        if segments:
+            log.append("removal", clock.now, reason=reason, **_account(segments))
+            store.remove(segments)
+    return Housekept(
+        removed=len(plan.removals),
+        removed_bytes=sum(segment.size_bytes for segment in plan.removals),
+        held=plan.held,
+        excess_bytes=plan.excess_bytes,
+    )
+
+
+def _plan(store: Store, decision: Decision, clock: ClockState) -> RemovalPlan:
+    if decision.revocation is Revocation.ERASE:
+        return plan_erasure(store.segments(), holds=decision.holds)
+    use = store.use()
+    ages = decision.retention > timedelta(0) and clock.quality is not ClockQuality.UNKNOWN
+    return plan_removals(
+        store.segments(),
+        now=clock.now if ages else None,
+        keep_for=decision.retention,
+        capacity_bytes=max(0, use.capacity_bytes - use.reserved_bytes),
+        holds=decision.holds,
+    )
+
+
+def _account(segments: Sequence[StoredSegment]) -> dict[str, int | str]:
+    """Return what the log says of a removal: enough to find each segment's own entry again."""
+    return {
+        "segments": len(segments),
+        "bytes": sum(segment.size_bytes for segment in segments),
+        "first_sequence": min(segment.sequence for segment in segments),
+        "last_sequence": max(segment.sequence for segment in segments),
+        "oldest": min(segment.started_at for segment in segments).isoformat(),
+        "newest": max(segment.started_at for segment in segments).isoformat(),
+    }
