@@ -34,11 +34,28 @@ class Narrowing:
         self._failed_at_us = 0
         self._retry_at_us = 0
         self._failure = ""
+        self._block = ""
         self._cached: tuple[Decision, str, Decision] | None = None
+        self._latest: Decision | None = None
+
+    def policy(self) -> Decision:
+        """Return what the policy permits, whatever the device can do."""
+        return self._decision_now()
+
+    def latest(self) -> Decision:
+        """Return the decision of the latest frame; the policy's while there was none."""
+        policy = self._decision_now()
+        if self._latest is None or not policy.recording:
+            return policy
+        return self._latest
+
+    def block(self, reason: str) -> None:
+        """Record nothing for `reason` until called with an empty one."""
+        self._block = reason
 
     def decide(self, mode: StreamMode, pts_us: int) -> Decision:
         """Return the decision that a frame of `mode` captured at `pts_us` is recorded under."""
-        decision = self._decision_now()
+        decision = self._latest = self._decision_now()
         if not decision.recording:
             return decision
         obstacle = self._obstacle(decision, mode, pts_us)
@@ -46,7 +63,8 @@ class Narrowing:
             return decision
         if self._cached is None or self._cached[0] is not decision or self._cached[1] != obstacle:
             self._cached = (decision, obstacle, replace(decision, recording=False, reason=obstacle))
-        return self._cached[2]
+        self._latest = self._cached[2]
+        return self._latest
 
     def failed(self, error: LamppostError, pts_us: int) -> None:
         """Take note that recording failed at `pts_us`: no frame is recorded until the back-off is over."""
@@ -66,6 +84,8 @@ class Narrowing:
     def _obstacle(self, decision: Decision, mode: StreamMode, pts_us: int) -> str:
         if mode.size.height_px > decision.max_height_px:
             return f"the camera delivers {mode.size.height_px} lines, the grant allows {decision.max_height_px}"
+        if self._block:
+            return self._block
         if decision.max_rate_hz < 1:
             return "the grant allows no frames at all"
         if self._failure and pts_us < self._retry_at_us:

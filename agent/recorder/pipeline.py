@@ -4,7 +4,7 @@ The line that keeps a private area out of the file is the one that calls `mask`:
 nothing else makes what an encoder accepts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 
@@ -30,19 +30,27 @@ def run(
     *,
     stages: Sequence[Stage] = (),
     length: timedelta,
+    between_frames: Callable[[], None] = lambda: None,
 ) -> None:
     """Move pictures from `camera` to storage, as far as the decision of each moment allows, until the camera closes."""
     for session in camera.sessions():
         masker = Masker(session.mode, stages)
-        judged = _judge(session.mode, session.frames(), narrowing, tally)
+        judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames)
         for _, take in groupby(judged, key=_Cut(session.mode, length)):
             _record(take, session.mode, masker, narrowing, segments, tally)
 
 
-def _judge(mode: StreamMode, frames: Iterator[RawFrame], narrowing: Narrowing, tally: Tally) -> Iterator[Judged]:
+def _judge(
+    mode: StreamMode,
+    frames: Iterator[RawFrame],
+    narrowing: Narrowing,
+    tally: Tally,
+    between_frames: Callable[[], None],
+) -> Iterator[Judged]:
     """Put beside each frame the decision of its moment; leave out frames beyond the rate that a grant allows."""
     thinning = Thinning()
     for frame in frames:
+        between_frames()
         tally.captured()
         decision = narrowing.decide(mode, frame.pts_us)
         if decision.recording and thinning.keeps(frame.pts_us, rate_hz=decision.max_rate_hz):

@@ -7,18 +7,10 @@ that failed closed becomes two log entries, its beginning and its end, not one a
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from agent.core.sealing.segment import SealedFragment
 from agent.core.video import MaskedFrame
-
-
-class ActLog(Protocol):
-    """Where acts are recorded for good; see agent.adapters.log_files."""
-
-    def append(self, kind: str, at: datetime, **facts: str | float | bool | None) -> None:
-        """Record one act. Raises StorageError."""
-        ...
+from agent.ports import EventLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +48,7 @@ class Counts:
 class Tally:
     """Counts, and logs what a count alone would not tell."""
 
-    def __init__(self, log: ActLog) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
         self._lock = threading.Lock()
         self._counts = Counts()

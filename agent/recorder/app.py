@@ -1,0 +1,190 @@
+"""The recorder, put together: what is plugged into what, and in which order it starts and stops."""
+
+import logging
+import threading
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+
+from agent.adapters.atomic_files import make_folders
+from agent.adapters.clock import SystemClock
+from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
+from agent.adapters.log_files import LogFiles
+from agent.adapters.process_hardening import harden_process
+from agent.adapters.ring import Ring, RingSettings
+from agent.adapters.status_file import StatusFile
+from agent.adapters.systemd_notify import SystemdNotify
+from agent.config import MIB, Config
+from agent.errors import ConfigurationError, StorageError
+from agent.ports import Clock, Encoder, EventLog, Fact
+from agent.recorder import pipeline
+from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
+from agent.recorder.narrowing import Narrowing
+from agent.recorder.policy_watch import PolicyWatch
+from agent.recorder.segment import SegmentMaker
+from agent.recorder.sources import camera_factory
+from agent.recorder.storage import PatientStore
+from agent.recorder.supervision import CameraEvent, SupervisedCamera
+from agent.recorder.tally import Tally
+
+_log = logging.getLogger(__name__)
+
+PEOPLE_ARE_NOT_MASKED = (
+    "people are NOT masked yet: fixed private areas are, people in front of the camera are recorded as they are"
+)
+
+
+def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None = None) -> None:
+    """Record, as far as signed policy allows, until `stop` is set, `stop_after` is over, or a file ends.
+
+    Raises:
+        LamppostError: The recorder cannot even start: configuration, state folder, log.
+    """
+    for warning in (*harden_process(), PEOPLE_ARE_NOT_MASKED):
+        _log.warning(warning)
+    clock = SystemClock()
+    notifier = SystemdNotify()
+    with ExitStack() as running:
+        for folder in (config.state.folder, config.state.runtime, config.policy.inbox, config.policy.outbox):
+            make_folders(folder)
+        log = running.enter_context(LogFiles(config.state.folder / "log"))
+        log.append("started", clock.now(), software=SOFTWARE_VERSION, camera=config.camera.id)
+        running.callback(lambda: _CalmLog(log).append("stopped", clock.now()))
+        watch = running.enter_context(_policy_watch(config, clock, log))
+
+        tally = Tally(log)
+        narrowing = Narrowing(watch.decision_now)
+        store = PatientStore(lambda: _ring(config), lambda ring: _tell_recovery(ring, log, clock.now()))
+        running.callback(store.close)
+        if (missing := store.try_to_open()) is not None:
+            _log.error("%s", missing)
+            tally.storage_failed(missing, clock.now())
+
+        factory, vigilance = camera_factory(config.camera, clock)
+        camera = SupervisedCamera(factory, clock, _Reporter(log), vigilance=vigilance, on_wait=lambda: caretaker.tick())  # noqa: PLW0108 - made below; it must know the camera
+        caretaker = Caretaker(
+            camera_id=config.camera.id,
+            clock=clock,
+            clock_state=watch.clock_now,
+            camera_status=camera.status,
+            store=store,
+            log=log,
+            narrowing=narrowing,
+            tally=tally,
+            status_file=StatusFile(config.state.runtime / "status.json"),
+            notifier=notifier,
+        )
+        running.enter_context(_closing(camera, stop, stop_after))
+        notifier.ready()
+        pipeline.run(
+            camera,
+            narrowing,
+            SegmentMaker(config.camera.id, _encoder(config), store, tally),
+            tally,
+            length=timedelta(seconds=config.segments.length_s),
+            between_frames=caretaker.tick,
+        )
+        notifier.stopping()
+        caretaker.tell()
+
+
+class _closing:  # noqa: N801 - reads as what it does at its one use
+    """A context in which a thread closes the camera when it is time to stop."""
+
+    def __init__(self, camera: SupervisedCamera, stop: threading.Event, stop_after: timedelta | None) -> None:
+        self._camera = camera
+        self._stop = stop
+        self._timeout_s = None if stop_after is None else stop_after.total_seconds()
+        self._thread = threading.Thread(target=self._wait, name="stop", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _wait(self) -> None:
+        self._stop.wait(self._timeout_s)
+        self._camera.close()
+
+
+class _CalmLog:
+    """A log that cannot be written stops neither the camera's events nor the end of the process."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def append(self, kind: str, at: datetime, **facts: Fact) -> None:
+        """Record one act, or say on the diagnostic log that it could not be."""
+        try:
+            self._log.append(kind, at, **facts)
+        except StorageError as error:
+            _log.error("%s was not recorded: %s", kind, error)
+
+
+class _Reporter:
+    """Writes camera events to both logs."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = _CalmLog(log)
+
+    def __call__(self, event: CameraEvent) -> None:
+        _log.info("camera %s: %s", event.kind, event.reason)
+        self._log.append(f"camera-{event.kind}", event.at, reason=event.reason, session=event.session)
+
+
+def _policy_watch(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
+    try:
+        root = config.policy.root.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the city's root {config.policy.root}: {error.strerror}",
+            hint="it belongs in the device's image; without it no policy can be verified and nothing is recorded",
+        ) from error
+    return PolicyWatch(
+        camera_id=config.camera.id,
+        trusted_root=root,
+        inbox=config.policy.inbox,
+        outbox=config.policy.outbox,
+        store_folder=config.state.folder / "policy",
+        clock=clock,
+        log=log,
+    )
+
+
+def _ring(config: Config) -> Ring:
+    bytes_a_second = config.encoder.bitrate_kbit * 1000 // 8
+    return Ring(
+        config.storage.footage,
+        config.camera.id,
+        RingSettings(
+            capacity_bytes=config.storage.capacity_mib * MIB,
+            keep_free_bytes=config.storage.keep_free_mib * MIB,
+            segment_bytes=bytes_a_second * config.segments.length_s,
+            separate_file_system=config.storage.separate_file_system,
+        ),
+    )
+
+
+def _tell_recovery(ring: Ring, log: EventLog, now: datetime) -> None:
+    found = ring.recovery
+    if found.truncated or found.discarded:
+        log.append(
+            "recovered",
+            now,
+            truncated=[segment.path for segment in found.truncated],
+            discarded=found.discarded,
+        )
+
+
+def _encoder(config: Config) -> Encoder:
+    section = config.encoder
+    if section.codec == "picamera":
+        from agent.adapters.picamera import PiHardwareEncoder  # noqa: PLC0415 - importing it touches /dev/video*
+
+        return PiHardwareEncoder(bitrate_kbit=section.bitrate_kbit)
+    return LibavEncoder(
+        EncoderSettings(
+            codec=section.codec, bitrate_kbit=section.bitrate_kbit, preset=section.preset, threads=section.threads
+        )
+    )

@@ -1,0 +1,172 @@
+"""What the recorder does beside recording: status, watchdog, retention, erasure.
+
+Runs on the pipeline's own thread, between two frames or while there is none, so
+that nothing touches the ring from two sides, and a watchdog that is fed proves that
+the pipeline moves. A call when nothing is due costs one look at the clock.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+
+from agent.adapters.status_file import StatusFile
+from agent.adapters.systemd_notify import SystemdNotify
+from agent.core.policy.clock import ClockState
+from agent.core.policy.decision import Decision
+from agent.core.status import (
+    CameraStatus,
+    DecisionStatus,
+    FrameCounts,
+    RecorderStatus,
+    RecordingState,
+    StorageState,
+    StorageStatus,
+)
+from agent.errors import StorageError, StorageFullError
+from agent.ports import Clock, EventLog
+from agent.recorder.housekeeping import keep_house
+from agent.recorder.narrowing import Narrowing
+from agent.recorder.storage import PatientStore
+from agent.recorder.tally import Tally
+
+STATUS_EVERY_US = 1_000_000
+TIDY_EVERY_US = 30_000_000
+SOFTWARE_VERSION = version("lamppost")
+
+
+class Caretaker:
+    """Does what is due, whenever the pipeline has a moment.
+
+    Args:
+        camera_id: Whose status it is.
+        clock: Both clocks.
+        clock_state: What is believed about the time.
+        camera_status: How the camera is.
+        store: The ring.
+        log: Where removals are recorded.
+        narrowing: Told when holds leave no room; asked what is recorded.
+        tally: What was counted.
+        status_file: Where the status goes; failing to write it stops nothing.
+        notifier: systemd.
+    """
+
+    def __init__(  # noqa: PLR0913 - it looks at everything once a second, and decides nothing about it
+        self,
+        *,
+        camera_id: str,
+        clock: Clock,
+        clock_state: Callable[[], ClockState],
+        camera_status: Callable[[], CameraStatus],
+        store: PatientStore,
+        log: EventLog,
+        narrowing: Narrowing,
+        tally: Tally,
+        status_file: StatusFile,
+        notifier: SystemdNotify,
+    ) -> None:
+        self._camera_id = camera_id
+        self._clock = clock
+        self._clock_state = clock_state
+        self._camera_status = camera_status
+        self._store = store
+        self._log = log
+        self._narrowing = narrowing
+        self._tally = tally
+        self._status_file = status_file
+        self._notifier = notifier
+        self._started_at = clock.now()
+        self._status_due_us = 0
+        self._tidy_due_us = 0
+        self._tidied: Decision | None = None
+        self._storage_state = StorageState.OK
+
+    def tick(self) -> None:
+        """Do what is due. Never raises: each failure ends up in the status, and narrows."""
+        now_us = self._clock.monotonic_us()
+        decision = self._narrowing.policy()
+        if now_us >= self._tidy_due_us or decision is not self._tidied:
+            self._tidy_due_us = now_us + TIDY_EVERY_US
+            self._tidied = decision
+            self._tidy(decision)
+        if now_us >= self._status_due_us:
+            self._status_due_us = now_us + STATUS_EVERY_US
+            self.tell()
+
+    def tidy_soon(self) -> None:
+        """Tidy at the next tick, because a segment was finished."""
+        self._tidy_due_us = 0
+
+    def _tidy(self, decision: Decision) -> None:
+        try:
+            kept = keep_house(self._store, self._log, decision=decision, clock=self._clock_state())
+        except StorageFullError as error:
+            self._storage_state = StorageState.FULL
+            self._tally.storage_failed(error, self._clock.now())
+        except StorageError as error:
+            self._storage_state = StorageState.FAILED
+            self._tally.storage_failed(error, self._clock.now())
+        else:
+            self._storage_state = StorageState.HELD if kept.must_go_dark else StorageState.OK
+            self._narrowing.block(
+                f"holds alone exceed the ring by {kept.excess_bytes} bytes" if kept.must_go_dark else ""
+            )
+
+    def tell(self) -> None:
+        """Write the status and feed the watchdog. Never raises."""
+        self._notifier.alive()
+        status = self.status(self._clock.now())
+        self._notifier.status(f"{status.state.value}: {status.decision.reason}")
+        try:
+            self._status_file.write(status)
+        except StorageError as error:
+            self._tally.storage_failed(error, self._clock.now())
+
+    def status(self, now: datetime) -> RecorderStatus:
+        """Return everything the recorder says about itself."""
+        permitted = self._narrowing.policy()
+        actual = self._narrowing.latest()
+        counts = self._tally.counts()
+        use = self._store.use()
+        if actual.recording:
+            state = RecordingState.RECORDING
+        else:
+            state = RecordingState.FAILED if permitted.recording else RecordingState.DARK
+        storage = self._storage_state
+        if self._narrowing.failing and counts.storage_error and storage is StorageState.OK:
+            storage = StorageState.FAILED
+        return RecorderStatus(
+            camera_id=self._camera_id,
+            state=state,
+            decision=DecisionStatus(
+                reason=actual.reason,
+                policy_digest=actual.policy_digest,
+                intended_use=actual.intended_use,
+                changes_at=actual.changes_at,
+            ),
+            camera=self._camera_status(),
+            frames=FrameCounts(
+                captured=counts.captured,
+                stored=counts.stored,
+                failed_closed=counts.failed_closed,
+                dropped=counts.lost,
+                failed_closed_reason=counts.failed_closed_reason,
+            ),
+            storage=StorageStatus(
+                state=storage,
+                fragments=counts.fragments,
+                written_bytes=counts.written_bytes,
+                segments=use.segments,
+                ring_bytes=use.stored_bytes,
+                capacity_bytes=use.capacity_bytes,
+                oldest_at=use.oldest_at,
+                truncated=use.truncated,
+                last_error=counts.storage_error,
+                last_error_at=counts.storage_error_at,
+            ),
+            encoder_errors=counts.encoder_errors,
+            encoder_error=counts.encoder_error,
+            clock_quality=self._clock_state().quality,
+            software_version=SOFTWARE_VERSION,
+            started_at=self._started_at,
+            updated_at=now,
+        )
