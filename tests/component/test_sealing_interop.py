@@ -29,6 +29,7 @@ from agent.core.sealing.recipients import (
 )
 from agent.core.sealing.segment import SegmentSealer
 from agent.core.video import Fragment
+from tests.tools.npm_package import install
 
 CLEAR = os.urandom(3 * CHUNK_BYTES)
 SIZES = [0, CHUNK_BYTES, 2 * CHUNK_BYTES + 1]
@@ -157,16 +158,8 @@ def debian_age(tmp_path_factory: pytest.TempPathFactory) -> DebianAge:
 
 @pytest.fixture(scope="module")
 def javascript_age(tmp_path_factory: pytest.TempPathFactory) -> JavaScriptAge:
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
     folder = tmp_path_factory.mktemp("javascript-age")
-    command = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"]
-    try:
-        done = subprocess.run([*command, JAVASCRIPT_PACKAGE], capture_output=True, timeout=150, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"npm could not fetch {JAVASCRIPT_PACKAGE}: it waited in vain")
-    if done.returncode != 0:
-        pytest.skip(f"npm could not fetch {JAVASCRIPT_PACKAGE}: {done.stderr.decode(errors='replace')[-300:]}")
+    install(JAVASCRIPT_PACKAGE, folder)
     (folder / "bridge.mjs").write_text(BRIDGE)
     return JavaScriptAge(folder)
 

@@ -1,6 +1,8 @@
 """A sealed file opens for its recipients alone, and a new header leaves its payload as it was."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core.sealing import age_file
 from agent.core.sealing.age_file import Sealer, open_stream, read_header, rewrap
@@ -11,6 +13,7 @@ from agent.errors import (
     HeaderError,
     HeaderMacError,
     KeyFormatError,
+    SealError,
     TruncatedError,
     UnsupportedSealError,
     WrongIdentityError,
@@ -170,3 +173,26 @@ def test_a_new_header_needs_an_identity_and_a_recipient() -> None:
         rewrap([file], [X25519Identity.generate()], [identity.recipient])
     with pytest.raises(KeyFormatError):
         rewrap([file], [identity], [])
+
+
+FOREIGN = X25519Identity.generate()
+SEALED = seal(CLEAR[:200], FOREIGN.recipient)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=300)
+    | st.builds(lambda tail: b"age-encryption.org/v1\n-> " + tail, st.binary(max_size=200))
+    | st.builds(
+        lambda cut, graft, skip: SEALED[:cut] + graft + SEALED[cut + skip :],
+        st.integers(0, len(SEALED)),
+        st.binary(max_size=20),
+        st.integers(0, 20),
+    )
+)
+def test_whatever_the_bytes_opening_says_what_is_wrong_or_gives_what_was_sealed(file: bytes) -> None:
+    try:
+        clear = open_all(file, FOREIGN)
+    except SealError:
+        return
+    assert (file, clear) == (SEALED, CLEAR[:200])
