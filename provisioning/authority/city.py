@@ -35,6 +35,7 @@ from provisioning.authority.drafts import (
     draft_founding,
     parse_role,
     published_already,
+    refuse_conflicts,
     refuse_incomplete,
     refuse_stale,
 )
@@ -153,6 +154,7 @@ def publish(folder: CityFolder, draft: Draft, *, now: datetime) -> PublishedCity
         refuse_incomplete(checked)
         if current is not None:
             refuse_stale(draft, current)
+            refuse_conflicts(draft, current, now=now)
         return _vouch(folder, current, signed_files(draft), now=now)
 
 

@@ -374,6 +374,17 @@ def refuse_stale(draft: Draft, current: PublishedCity) -> None:
         )
 
 
+def refuse_conflicts(draft: Draft, current: PublishedCity, *, now: datetime) -> None:
+    """Refuse documents that no longer fit beside what other roles have published since.
+
+    Raises:
+        PolicyError: An id is taken meanwhile, or documents exclude each other.
+    """
+    if CHARTER_PATH not in draft.documents:
+        charter = parse_charter(current.charter)
+        check_documents(charter, draft.documents, current.documents, draft.withdrawn, now=now)
+
+
 def published_already(draft: Draft, current: PublishedCity) -> bool:
     """Return whether the city already holds exactly what `draft` proposes."""
     return all(current.documents.get(path) == content for path, content in draft.documents.items()) and all(

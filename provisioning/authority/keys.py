@@ -26,7 +26,6 @@ from provisioning.authority import files, pkcs8
 CARD_FILE = "card.json"
 PRIVATE_FILE = "private.pem"
 URI_FILE = "signer.uri"
-TRUSTED_ROOT_FILE = "trusted-root.json"
 
 CARD_KIND = "lamppost-key-card"
 CARD_VERSION = 1
@@ -138,11 +137,6 @@ def fingerprint(keyid: str) -> str:
     return " ".join(keyid[i : i + 4] for i in range(0, 32, 4))
 
 
-def root_fingerprint(root: bytes) -> str:
-    """Return what officials compare before they trust a city: the digest of its first root file."""
-    return fingerprint(hashlib.sha256(root).hexdigest())
-
-
 def make_key(folder: Path, *, office: str, name: str, passphrase: str) -> KeyCard:
     """Make an Ed25519 key in a new `folder` (0700) and return its card.
 
@@ -223,29 +217,6 @@ def check_passphrase(passphrase: str) -> None:
             f"the passphrase has {len(passphrase)} characters, expected at least {MIN_PASSPHRASE_CHARACTERS}",
             hint="four words that nobody else would put together are easy to keep",
         )
-
-
-def trust_city(folder: Path, root: bytes) -> None:
-    """Remember in a key folder which city its owner signs for: its first root.
-
-    Raises:
-        SignatureError: The folder trusts another city already.
-    """
-    known = trusted_root(folder)
-    if known is None:
-        files.write_new(folder / TRUSTED_ROOT_FILE, root)
-    elif known != root:
-        raise SignatureError(
-            f"{folder} trusts the city with fingerprint {root_fingerprint(known)}, "
-            f"this one has {root_fingerprint(root)}",
-            hint="one key folder serves one city; ask who sent you this",
-        )
-
-
-def trusted_root(folder: Path) -> bytes | None:
-    """Return the first root of the city that this key folder trusts, if it has one."""
-    path = folder / TRUSTED_ROOT_FILE
-    return files.read_capped(path, max_bytes=1024 * 1024) if path.exists() else None
 
 
 def _start_folder(folder: Path) -> None:

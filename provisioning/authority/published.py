@@ -135,7 +135,7 @@ def verify_release(release: ReleaseFiles, first_root: bytes) -> PublishedCity:
         raise BundleFormatError(f"the city has no {CHARTER_PATH}")
     return PublishedCity(
         release=used,
-        first_root=first_root,
+        first_root=first_root_of(used),
         root=root,
         targets=targets,
         delegated=delegated,
@@ -226,12 +226,13 @@ def read_signed_at(timestamp: Timestamp) -> datetime:
 
 
 def _walk_roots(release: ReleaseFiles, first_root: bytes, used: dict[str, bytes]) -> Metadata[Root]:
-    root = parse_metadata(first_root, Root, ROOT)
-    _verify(root.signed, ROOT, root)
-    first = f"metadata/{root.signed.version}.root.json"
-    if release.get(first, first_root) != first_root:
+    trusted = parse_metadata(first_root, Root, ROOT)
+    first = f"metadata/{trusted.signed.version}.root.json"
+    root = parse_metadata(_take(release, first, used), Root, ROOT)
+    # Whose signatures are on it is for its own threshold to say; an official trusts a root before all have signed.
+    if root.signed_bytes != trusted.signed_bytes:
         raise SignatureError("this is another city: its first root is not the one trusted here")
-    used[first] = first_root
+    _verify(root.signed, ROOT, root)
     while (name := f"metadata/{root.signed.version + 1}.root.json") in release:
         following = parse_metadata(_take(release, name, used), Root, ROOT)
         _verify(root.signed, ROOT, following)

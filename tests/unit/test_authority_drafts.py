@@ -26,6 +26,7 @@ from agent.errors import (
 from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
 from provisioning.authority.drafts import Draft, check_draft, draft_documents, draft_succession, sign_draft
 from provisioning.authority.published import verify_release
+from provisioning.authority.trust import trust_city, trusted_root
 from tests.fakes.documents import DAY, NOON, example_charter, grant, hold, restriction, revocation, waiver
 from tests.fakes.officials import FOUNDED_AT, cards, enact, found, official, propose, signed_by
 
@@ -109,6 +110,17 @@ def test_every_office_has_one_key_and_every_key_one_office(tmp_path: Path, given
         prepare_city(CityFolder(path=tmp_path / "city"), example_charter(), given, now=NOON)
 
     assert not (tmp_path / "city").exists()
+
+
+def test_a_key_folder_trusts_one_city(city: CityFolder, tmp_path: Path) -> None:
+    other = root_of(found(tmp_path / "other"))
+    trust_city(tmp_path, root_of(city))
+
+    trust_city(tmp_path, root_of(city))
+    with pytest.raises(SignatureError, match="trusts the city with fingerprint"):
+        trust_city(tmp_path, other)
+
+    assert trusted_root(tmp_path) == root_of(city)
 
 
 # --- a grant --------------------------------------------------------------------
@@ -405,6 +417,18 @@ def test_a_departed_holder_signs_nothing_any_more(city: CityFolder) -> None:
 
     with pytest.raises(SignatureError, match="may not sign this"):
         signed_by(propose(city, restriction()), "police-chief", root=root)
+
+
+def test_an_id_taken_meanwhile_is_refused_when_publishing(city: CityFolder) -> None:
+    root = root_of(city)
+    late = signed_by(propose(city, restriction(issued_by="it-director")), "it-director", root=root)
+    enact(city, restriction(), "police-chief")
+    before = files_in(city)
+
+    with pytest.raises(DocumentFormatError, match="id r-2026-001 is taken"):
+        publish(city, late, now=NOON)
+
+    assert files_in(city) == before
 
 
 # --- withdrawal -----------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import KeyFormatError, SignatureError, UsageError
-from provisioning.authority.keys import KeyCard, adopt_token, make_key, open_key, trust_city, trusted_root
+from provisioning.authority.keys import KeyCard, adopt_token, make_key, open_key
 
 PASSPHRASE = "four words nobody joins"
 
@@ -109,17 +109,6 @@ def test_a_private_key_under_another_card_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SignatureError, match="not the one on its card"):
         open_key(tmp_path / "mine", lambda: PASSPHRASE)
-
-
-def test_a_key_folder_trusts_one_city(tmp_path: Path) -> None:
-    make_key(tmp_path / "chief", office="police-chief", name="A. Chief", passphrase=PASSPHRASE)
-    trust_city(tmp_path / "chief", b"first root")
-
-    trust_city(tmp_path / "chief", b"first root")
-    with pytest.raises(SignatureError, match="trusts the city with fingerprint"):
-        trust_city(tmp_path / "chief", b"another root")
-
-    assert trusted_root(tmp_path / "chief") == b"first root"
 
 
 def test_a_token_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
