@@ -5,7 +5,8 @@ zeros yields premultiplied colour and its exact coverage at once. That coverage 
 where the truth comes from: picture and mask are the same drawing.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,11 +15,16 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Bgr = tuple[float, float, float]
+Outline = NDArray[np.float64] | Sequence[Sequence[float]]
 
 _SUBPIXEL_BITS = 4
 _SUBPIXEL = 1 << _SUBPIXEL_BITS
 OPAQUE = 255
 _ROUND_FROM_PX = 4.0  # the ends of a thinner limb need no rounding
+
+# Half a circle ahead of a limb's end, as (along, across) of its radius; and its stand-in where none can be seen.
+_ARC = tuple((math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 9).tolist())
+_FLAT_END = ((0.0, -1.0), (0.0, 1.0))
 
 
 def shade(colour: Bgr, factor: float) -> Bgr:
@@ -39,11 +45,14 @@ class Brush:
     origin: tuple[float, float] = (0.0, 0.0)
     light: Bgr = (1.0, 1.0, 1.0)
 
-    def polygon(self, points: object, colour: Bgr) -> None:
+    def polygon(self, points: Outline, colour: Bgr) -> None:
         """Fill a polygon given in frame pixels, (n, 2)."""
-        local = (np.asarray(points, np.float64) - self.origin) * _SUBPIXEL
+        ox, oy = self.origin
+        # Most outlines have four corners: plain numbers beat small arrays by far.
+        corners: Iterable[Sequence[float]] = points.tolist() if isinstance(points, np.ndarray) else points
+        local = [(round((x - ox) * _SUBPIXEL), round((y - oy) * _SUBPIXEL)) for x, y in corners]
         tone = (*lit(colour, self.light), OPAQUE)
-        cv2.fillPoly(self.canvas, [local.astype(np.int32)], tone, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.fillPoly(self.canvas, [np.array(local, np.int32)], tone, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def ellipse(self, centre: Sequence[float], radii: Sequence[float], colour: Bgr, turn_deg: float = 0.0) -> None:
         """Fill an ellipse given in frame pixels."""
@@ -67,19 +76,12 @@ class Brush:
         """Fill a tapered limb from `a` to `b`, round at both ends."""
         dx, dy = b[0] - a[0], b[1] - a[1]
         length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
-        nx, ny = -dy / length, dx / length
+        cx, cy = dx / length, dy / length
         ra, rb = widths[0] / 2, widths[1] / 2
-        quad = (
-            (a[0] + nx * ra, a[1] + ny * ra),
-            (b[0] + nx * rb, b[1] + ny * rb),
-            (b[0] - nx * rb, b[1] - ny * rb),
-            (a[0] - nx * ra, a[1] - ny * ra),
-        )
-        self.polygon(quad, colour)
-        if ra + rb < _ROUND_FROM_PX:
-            return
-        self.ellipse(a, (ra, ra), colour)
-        self.ellipse(b, (rb, rb), colour)
+        arc = _ARC if ra + rb > _ROUND_FROM_PX else _FLAT_END
+        outline = [(b[0] + rb * (c * cx - s * cy), b[1] + rb * (c * cy + s * cx)) for c, s in arc]
+        outline += [(a[0] - ra * (c * cx - s * cy), a[1] - ra * (c * cy + s * cx)) for c, s in arc]
+        self.polygon(outline, colour)
 
 
 @dataclass(frozen=True, slots=True)

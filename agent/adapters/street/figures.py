@@ -197,8 +197,7 @@ class _Figure:
     def __init__(self, person: Person, look: Look, placement: Placement, view: View, light: Bgr) -> None:
         self.person, self.look, self.pose = person, look, pose_of(person, placement)
         self.px = view.scale(placement.x_m, placement.z_m) * look.height_m / _ADULT_M
-        feet = view.project((placement.x_m, 0.0, placement.z_m))[0]
-        self.feet = (float(feet[0]), float(feet[1]))
+        self.feet = view.pixel(placement.x_m, 0.0, placement.z_m)
         away = math.hypot(placement.x_m, placement.z_m)
         vx, vz = placement.x_m / away, placement.z_m / away  # from the camera to the figure
         hx, hz = placement.heading

@@ -23,7 +23,9 @@ from agent.core.video import I420, FrameSize
 Mask = NDArray[np.bool_]
 
 _NOISE_SLACK_PX = 128  # the pool is this much larger than the frame, so each frame cuts another piece of it
-_SHADOW_DAY, _SHADOW_DIM = 0.46, 0.26
+_SHADOW, _SHADOW_UNDER_CAR = 0.46, 0.62
+_SHADOW_FADES_PX = (26.0, 48.0)  # per metre: far figures cast none, near ones a full one
+_ADULT_M = 1.75
 _AMBER: Bgr = (60, 176, 255)
 
 
@@ -130,8 +132,10 @@ class _Staged:
     depth_m: float
     who: Person | Vehicle
     drawn: Drawn | DrawnVehicle
+    placement: Placement
     whole: Sprite
     shown: Sprite
+    shadows: tuple[tuple[Sprite, float], ...]
 
 
 class Street:
@@ -170,8 +174,9 @@ class Street:
         """Return the picture at `t` before noise and rain, (height, width, 3) BGR."""
         frame = self._background(t)
         staged = list(self._staged(t))
-        for shadow, strength in self._shadows(staged):
-            _darken(frame, shadow, strength)
+        for thing in staged:
+            for shadow, strength in thing.shadows:
+                _darken(frame, shadow, strength)
         for glow in self._beams(staged):
             _brighten(frame, glow)
         for thing in staged:
@@ -210,8 +215,9 @@ class Street:
                     VehicleTruth(id=thing.who.id, visible=visible, box=box, plate_box=plate_box, plate=thing.who.plate)
                 )
         spill = np.zeros((self.size.height_px, self.size.width_px), np.uint8)
-        for shadow, _ in self._shadows(staged):
-            spill[shadow.area] |= shadow.coverage
+        for thing in staged:
+            for shadow, _ in thing.shadows:
+                spill[shadow.area] |= shadow.coverage
         for glow in (*self._beams(staged), *self._flares(staged)):
             spill[glow.area] |= glow.bgra.max(axis=2)
         moved = _shifted(spill, shift, border=0)
@@ -262,37 +268,29 @@ class Street:
         if whole is None:
             return None
         through = self._scenery.through(depth)
-        return _Staged(depth, who, drawn, whole, whole if through is None else whole.behind(through))
+        shown = whole if through is None else whole.behind(through)
+        shadows = tuple(
+            (cut if through is None else cut.behind(through), strength)
+            for shadow, strength in self._shadows(drawn, placement)
+            if (cut := shadow.clipped((self.size.height_px, self.size.width_px))) is not None
+        )
+        return _Staged(depth, who, drawn, placement, whole, shown, shadows)
 
-    def _shadows(self, staged: list[_Staged]) -> Iterator[tuple[Sprite, float]]:
+    def _shadows(self, drawn: Drawn | DrawnVehicle, placement: Placement) -> Iterator[tuple[Sprite, float]]:
+        """Yield soft shadows and how dark each is."""
         conditions = self.scenario.conditions
         sunny = not (conditions.night or conditions.rain)
-        frame_shape = (self.size.height_px, self.size.width_px)
-        for thing in staged:
-            through = self._scenery.through(thing.depth_m)
-            shadows: list[tuple[Sprite, float]] = []
-            if isinstance(thing.drawn, Drawn):
-                fx, fy = thing.drawn.feet_px
-                s = thing.drawn.height_px / 1.75
-                shadows.append(
-                    (_soft_ellipse((fx, fy), (0.36 * s, 0.1 * s)), _SHADOW_DAY if sunny else _SHADOW_DAY * 0.9)
-                )
-                if sunny:
-                    placement = self._still[thing.who.id][0]
-                    rise = thing.drawn.height_px / self._view.scale(placement.x_m, placement.z_m)
-                    tip = (
-                        placement.x_m + scenery.SUN_SHADOW[0] * rise,
-                        0.0,
-                        placement.z_m + scenery.SUN_SHADOW[1] * rise,
-                    )
-                    head = self._view.project(tip)[0]
-                    shadows.append((cast_shadow(thing.drawn, (float(head[0]), float(head[1]))), _SHADOW_DAY))
-            else:
-                shadows.append((_footprint(thing.drawn, sunny=sunny), 0.62))
-            for shadow, strength in shadows:
-                cut = shadow.clipped(frame_shape)
-                if cut is not None:
-                    yield (cut if through is None else cut.behind(through)), strength
+        if isinstance(drawn, DrawnVehicle):
+            yield _footprint(drawn, sunny=sunny), _SHADOW_UNDER_CAR
+            return
+        s = drawn.height_px / _ADULT_M
+        yield _soft_ellipse(drawn.feet_px, (0.36 * s, 0.1 * s)), _SHADOW
+        fade = min((s - _SHADOW_FADES_PX[0]) / (_SHADOW_FADES_PX[1] - _SHADOW_FADES_PX[0]), 1.0)
+        if sunny and fade > 0:
+            rise = drawn.height_px / self._view.scale(placement.x_m, placement.z_m)
+            sun_x, sun_z = scenery.SUN_SHADOW
+            head = self._view.pixel(placement.x_m + sun_x * rise, 0.0, placement.z_m + sun_z * rise)
+            yield cast_shadow(drawn, head), _SHADOW * fade
 
     def _beams(self, staged: list[_Staged]) -> Iterator[Sprite]:
         """Yield the light that headlights throw on the road."""
@@ -300,14 +298,14 @@ class Street:
             return
         for thing in staged:
             if isinstance(thing.drawn, DrawnVehicle) and thing.drawn.lamps_px:
-                placement = self._still[thing.who.id][0]
-                if placement.speed_m_s == 0 and thing.who.id != "bus":
+                placement = thing.placement
+                if placement.speed_m_s == 0:
                     continue
                 ahead = (placement.x_m + placement.heading[0] * 6.0, 0.0, placement.z_m + placement.heading[1] * 6.0)
                 if depth_of(ahead[0], ahead[2]) < 4.0:  # noqa: PLR2004 - the pool has left the picture
                     continue
-                pool, s = self._view.project(ahead)[0], self._view.scale(ahead[0], ahead[2])
-                glow = _glow((float(pool[0]), float(pool[1])), (2.0 * s, 0.75 * s), (62, 84, 92))
+                pool, s = self._view.pixel(*ahead), self._view.scale(ahead[0], ahead[2])
+                glow = _glow(pool, (2.0 * s, 0.75 * s), (62, 84, 92))
                 cut = glow.clipped((self.size.height_px, self.size.width_px))
                 if cut is not None:
                     yield cut
@@ -317,7 +315,7 @@ class Street:
         if not (self.scenario.conditions.night and self.scenario.conditions.flare):
             return
         for thing in staged:
-            if not isinstance(thing.drawn, DrawnVehicle) or self._still[thing.who.id][0].speed_m_s == 0:
+            if not isinstance(thing.drawn, DrawnVehicle) or thing.placement.speed_m_s == 0:
                 continue
             for lamp in thing.drawn.lamps_px:
                 s = thing.drawn.scale

@@ -323,14 +323,21 @@ def _lawn(rng: np.random.Generator, flat: _Flat, z: tuple[float, float]) -> None
 
 def _warp(canvas: Pixels, flat: Pixels, corners_px: object) -> None:
     """Lay a texture onto four corners of `canvas`: its top left, top right, bottom right, bottom left."""
+    corners = np.asarray(corners_px, np.float64)
+    left, top = (int(v) for v in np.maximum(np.floor(corners.min(axis=0)), 0))
+    right, bottom = (int(v) for v in np.minimum(np.ceil(corners.max(axis=0)) + 1, (canvas.shape[1], canvas.shape[0])))
+    if left >= right or top >= bottom:
+        return
     rows, columns = flat.shape[:2]
     source = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows)], np.float32)
-    matrix = cv2.getPerspectiveTransform(source, np.asarray(corners_px, np.float32))
-    size = (canvas.shape[1], canvas.shape[0])
+    local = corners - (left, top)
+    matrix = cv2.getPerspectiveTransform(source, local.astype(np.float32))
+    size = (right - left, bottom - top)
     warped = cv2.warpPerspective(flat, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = np.zeros(canvas.shape[:2], np.uint8)
-    cv2.fillConvexPoly(inside, np.round(np.asarray(corners_px, np.float64) * 16).astype(np.int32), 255, cv2.LINE_8, 4)
-    cv2.copyTo(warped, inside, canvas)
+    inside = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillConvexPoly(inside, np.round(local * 16).astype(np.int32), 255, cv2.LINE_8, 4)
+    window = canvas[top:bottom, left:right]
+    window[inside > 0] = warped[inside > 0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Vehicle axes: a forward, b to its right, u up, in metres from the middle of its 
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ _PLATE_PX = (168, 46)
 _GLASS: Bgr = (86, 74, 60)
 _DETAILED_FROM_PX = 24.0  # per metre
 _TYRE: Bgr = (38, 36, 36)
+_RIM = tuple((math.cos(a), math.sin(a)) for a in np.linspace(0, 2 * math.pi, 18, endpoint=False).tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +161,7 @@ class _Bodywork:
         half = self.shape.half_width_m
         tall = max(u for _, u in self.shape.profile)
         corners = [(a, b, u) for a in (-long, long) for b in (-half - 0.15, half + 0.15) for u in (0, tall)]
-        box = self.pixels(corners)
+        box = np.array(self.pixels(corners))
         left, top = np.floor(box.min(axis=0)) - 3
         right, bottom = np.ceil(box.max(axis=0)) + 3
         # What drives past the camera grows without bound; the canvas needs no more than the frame around it.
@@ -170,14 +172,11 @@ class _Bodywork:
         self.plate_px: tuple[float, float, float, float] | None = None
         self.lamps: list[tuple[float, float]] = []
 
-    def pixels(self, corners: object) -> Floats:
+    def pixels(self, corners: Iterable[tuple[float, float, float]]) -> list[tuple[float, float]]:
         """Return frame pixels of (a, b, u) corners."""
-        a, b, u = np.asarray(corners, np.float64).reshape(-1, 3).T
-        hx, hz = self.placement.heading
-        rx, rz = self.right
-        x = self.placement.x_m + a * hx + b * rx
-        z = self.placement.z_m + a * hz + b * rz
-        return self.view.project(np.stack([x, u, z], axis=1))
+        (hx, hz), (rx, rz), pixel = self.placement.heading, self.right, self.view.pixel
+        x, z = self.placement.x_m, self.placement.z_m
+        return [pixel(x + a * hx + b * rx, u, z + a * hz + b * rz) for a, b, u in corners]
 
     def towards_camera(self) -> tuple[float, float]:
         """Return where the camera is, in (a, b)."""
@@ -217,7 +216,7 @@ class _Bodywork:
             long = 2.1 * stretch
             feet = self.pixels([(long, -half, 0), (long, half, 0), (-long, half, 0), (-long, -half, 0)])
         sprite = Sprite(int(left), int(top), self.brush.canvas)
-        return DrawnVehicle(sprite, self.plate_px, tuple(self.lamps), feet, self.scale)
+        return DrawnVehicle(sprite, self.plate_px, tuple(self.lamps), np.array(feet), self.scale)
 
     def strip(self, p: tuple[float, float], q: tuple[float, float], colour: Bgr, *, glass: bool) -> None:
         half = self.shape.half_width_m
@@ -241,8 +240,8 @@ class _Bodywork:
             pane = self.pixels([(a, side * half * 0.995, u) for a, u in window])
             light, self.brush.light = self.brush.light, (1.0, 1.0, 1.0) if glow else self.brush.light
             self.brush.polygon(pane, (150, 214, 236) if glow else _GLASS)
-            centre = pane.mean(axis=0)
-            upper = [pane[1], pane[2], (pane[2] + centre) / 2, (pane[0] + centre) / 2]
+            (x0, y0), (x1, y1), (x2, y2), (x3, y3) = pane
+            upper = [(x1, y1), (x2, y2), ((x2 + x3) / 2, (y2 + y3) / 2), ((x1 + x0) / 2, (y1 + y0) / 2)]
             self.brush.polygon(upper, (176, 232, 246) if glow else shade(_GLASS, 1.28))
             self.brush.light = light
         if self.vehicle.body is Body.CAR:
@@ -260,15 +259,12 @@ class _Bodywork:
 
     def wheels(self, side: float) -> None:
         shape = self.shape
-        angles = np.linspace(0, 2 * math.pi, 20, endpoint=False)
         for a in shape.axles_m:
             wanted = 3 if self.scale > _DETAILED_FROM_PX else 2
             for ratio, colour in ((1.0, _TYRE), (0.62, (150, 150, 152)), (0.2, (92, 92, 94)))[:wanted]:
                 radius = shape.wheel_m * ratio
-                rim = np.empty((len(angles), 3))
-                rim[:, 0] = a + radius * np.cos(angles)
-                rim[:, 1] = side * (shape.half_width_m + 0.01)
-                rim[:, 2] = shape.wheel_m + radius * np.sin(angles)
+                b = side * (shape.half_width_m + 0.01)
+                rim = [(a + radius * c, b, shape.wheel_m + radius * s) for c, s in _RIM]
                 self.brush.polygon(self.pixels(rim), colour)
 
     def end(self, *, front: bool) -> None:
@@ -296,8 +292,7 @@ class _Bodywork:
             self.brush.polygon(quad, bright if front else red)
             self.brush.light = light
             if front:
-                centre = quad.mean(axis=0)
-                self.lamps.append((float(centre[0]), float(centre[1])))
+                self.lamps.append(((quad[0][0] + quad[2][0]) / 2, (quad[0][1] + quad[2][1]) / 2))
         if self.vehicle.body is Body.BUS and front:
             sign_quad = [(5.47, -0.8, 2.6), (5.47, 0.8, 2.6), (5.44, 0.8, 2.86), (5.44, -0.8, 2.86)]
             self.brush.polygon(self.pixels(sign_quad), (30, 30, 32))
@@ -316,7 +311,7 @@ class _Bodywork:
         # The text reads left to right for whoever stands in front of this end.
         b0, b1 = (width / 2, -width / 2) if sign > 0 else (-width / 2, width / 2)
         corners = [(a, b0, u + height / 2), (a, b1, u + height / 2), (a, b1, u - height / 2), (a, b0, u - height / 2)]
-        quad = self.pixels(corners)
+        quad = np.array(self.pixels(corners))
         if quad[1, 0] <= quad[0, 0]:
             return
         self.plate_px = (

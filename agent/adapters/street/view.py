@@ -50,6 +50,13 @@ class View:
         """Return pixels per metre for what stands at (x, z)."""
         return self.focal_px / max(depth_of(x_m, z_m), NEAR_M)
 
+    def pixel(self, x_m: float, y_m: float, z_m: float) -> tuple[float, float]:
+        """Return the pixel of one world point; as `project`, and much cheaper for a few points."""
+        depth = max(z_m * COS_YAW - x_m * SIN_YAW, NEAR_M)
+        across = (x_m * COS_YAW + z_m * SIN_YAW) / depth
+        focal = self.focal_px
+        return self.width_px / 2 + focal * across, self.horizon_px + focal * (CAMERA_HEIGHT_M - y_m) / depth
+
     def project(self, points_m: object) -> Floats:
         """Return pixels, (n, 2), of world points, (n, 3)."""
         x, y, z = np.asarray(points_m, np.float64).reshape(-1, 3).T
