@@ -216,6 +216,11 @@ class Ring:
             truncated=self._truncated,
         )
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a failure left partial segments that `probe` must settle."""
+        return any(part not in {segment.part for segment in self._running} for part in self._parts)
+
     def probe(self) -> None:
         """Settle what an earlier failure left, and write, sync and remove a small file.
 
