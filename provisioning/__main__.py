@@ -43,6 +43,10 @@ def _application(wanted: str | None) -> typer.Typer:
     for name, (module, summary) in COMMANDS.items():
         if name == wanted:
             command: typer.Typer = importlib.import_module(f"provisioning.commands.{module}").app
+            if len(command.registered_commands) == 1 and command.registered_callback is None:
+                only = command.registered_commands[0]  # `lamppost restrict …`, not `lamppost restrict restrict …`
+                app.command(name, help=summary)(only.callback or (lambda: None))
+                continue
         else:
             command = typer.Typer()
             command.callback(invoke_without_command=True)(lambda: None)
