@@ -30,9 +30,9 @@ _RATE_UNKNOWN_HZ = Fraction(25)  # streams that tell no rate are mostly MJPEG ov
 
 
 def camera_error(name: str, error: av.FFmpegError) -> CameraError:
-    """Return our error for libav's, by its errno."""
+    """Return our error for libav's, by its errno; without libav's message, which quotes addresses with passwords."""
     kind = CameraGoneError if error.errno in _GONE else CameraError
-    return kind(f"{name}: {error.strerror or error}")
+    return kind(f"{name}: {error.strerror or type(error).__name__}")
 
 
 def quarter_turns(frame: VideoFrame) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.clock import SystemClock
+from agent.adapters.feed import FeedCamera
+from agent.adapters.rtsp_feed import run_feed
 from agent.adapters.v4l2 import V4l2Camera, V4l2Settings
 from agent.adapters.videofile import VideoFileCamera
 from agent.errors import CameraError, CameraGoneError
@@ -18,6 +20,7 @@ from agent.ports import Camera
 from tests.fakes.camera import FakeCamera, Hang, Show
 from tests.fakes.clip import write_clip
 from tests.fakes.clock import FakeClock
+from tests.fakes.network_camera import NetworkCamera
 
 ENDS_WITHIN_S = 60.0  # generous: it bounds a hang, it measures nothing
 
@@ -54,6 +57,23 @@ def _v4l2(tmp_path: Path, _: ExitStack) -> Rig:
     )
 
 
+def _feed(tmp_path: Path, stack: ExitStack) -> Rig:
+    source = NetworkCamera(tmp_path)
+    stop = threading.Event()
+    path = tmp_path / "feed.sock"
+    listening = threading.Event()
+    feed = threading.Thread(target=run_feed, args=(source.url, path, SystemClock(), stop, lambda _: listening.set()))
+    feed.start()
+    stack.callback(feed.join, ENDS_WITHIN_S)
+    stack.callback(source.close)
+    stack.callback(stop.set)
+    assert listening.wait(ENDS_WITHIN_S)
+    return Rig(
+        present=lambda: FeedCamera(path, SystemClock()),
+        absent=lambda: FeedCamera(tmp_path / "none.sock", SystemClock()),
+    )
+
+
 def _fake(_: Path, __: ExitStack) -> Rig:
     return Rig(
         present=lambda: FakeCamera(FakeClock(), [Show(frames=50), Hang()]),
@@ -65,6 +85,7 @@ RIGS: dict[str, Callable[[Path, ExitStack], Rig]] = {
     "video file": _file,
     "video file, unpaced, odd sides, 4:4:4": _file_unpaced,
     "v4l2": _v4l2,
+    "feed": _feed,
     "fake": _fake,
 }
 

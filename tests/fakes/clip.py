@@ -19,7 +19,7 @@ def write_clip(
     pixel_format: str = "yuv420p",
     codec: str = "ffv1",
 ) -> Path:
-    """Write a lossless clip whose frame n has luma 40 + 8 n, with one white block at the top left."""
+    """Write a lossless clip whose frame n is a grey of 40 + 8 (n mod 20), with one white block at the top left."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate_hz)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
@@ -34,7 +34,7 @@ def write_clip(
 
 
 def _grey(number: int, width: int, height: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
-    picture = np.full((height, width), 40 + 8 * number, np.uint8)
+    picture = np.full((height, width), 40 + 8 * (number % 20), np.uint8)
     picture[: height // 4, : width // 4] = 235
     return picture
 
