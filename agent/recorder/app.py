@@ -53,7 +53,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
 
         tally = Tally(log)
         narrowing = Narrowing(watch.decision_now)
-        store = PatientStore(lambda: _ring(config), lambda ring: _tell_recovery(ring, log, clock.now()))
+        store = PatientStore(lambda: open_ring(config), lambda ring: _tell_recovery(ring, log, clock.now()))
         running.callback(store.close)
         if (missing := store.try_to_open()) is not None:
             _log.error("%s", missing)
@@ -78,7 +78,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         pipeline.run(
             camera,
             narrowing,
-            SegmentMaker(config.camera.id, _encoder(config), store, tally),
+            SegmentMaker(config.camera.id, make_encoder(config), store, tally),
             tally,
             length=timedelta(seconds=config.segments.length_s),
             between_frames=caretaker.tick,
@@ -152,7 +152,8 @@ def _policy_watch(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
     )
 
 
-def _ring(config: Config) -> Ring:
+def open_ring(config: Config) -> Ring:
+    """Open the ring that `config` describes. Raises StorageError."""
     bytes_a_second = config.encoder.bitrate_kbit * 1000 // 8
     return Ring(
         config.storage.footage,
@@ -177,7 +178,8 @@ def _tell_recovery(ring: Ring, log: EventLog, now: datetime) -> None:
         )
 
 
-def _encoder(config: Config) -> Encoder:
+def make_encoder(config: Config) -> Encoder:
+    """Return the encoder that `config` names."""
     section = config.encoder
     if section.codec == "picamera":
         from agent.adapters.picamera import PiHardwareEncoder  # noqa: PLC0415 - importing it touches /dev/video*
