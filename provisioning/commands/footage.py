@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Annotated
@@ -44,6 +44,7 @@ PLAYERS = {
     "mpv": ("mpv", "--really-quiet", "--cache-on-disk=no", "--save-position-on-quit=no", "-"),
     "ffplay": ("ffplay", "-loglevel", "warning", "-autoexit", "-i", "pipe:0"),
 }
+_COULD_NOT_PLAY = {1, 2}  # of both; others mean that somebody ended it
 
 Place = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of footage, a card's mount, or one segment.")]
 IdentityFile = Annotated[Path, typer.Option("--identity", help="File with the identities that open it.")]
@@ -314,12 +315,18 @@ def _player(wanted: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def _running(command: Sequence[str]) -> Iterator[IO[bytes]]:
-    """Lend the standard input of a player; end when it ends, whoever closes first."""
-    with subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0) as player:  # noqa: S603 - from PLAYERS, no shell
+    """Lend the standard input of a player; end when it ends, whoever closes first.
+
+    Raises:
+        PlayerError: It could not start, or could not play.
+    """
+    try:
+        player = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0)  # noqa: S603 - from PLAYERS, no shell
+    except OSError as error:
+        raise PlayerError(f"cannot start {command[0]}: {error.strerror}") from error
+    with player:
         assert player.stdin is not None  # noqa: S101 - for the type checker: it was asked for above
-        try:
+        with suppress(BrokenPipeError):  # the person closed the window
             yield player.stdin
-        except BrokenPipeError:
-            return  # the person closed the window
-        finally:
-            player.stdin.close()
+    if player.returncode in _COULD_NOT_PLAY:
+        raise PlayerError(f"{command[0]} could not play it and ended with status {player.returncode}")

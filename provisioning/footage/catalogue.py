@@ -97,7 +97,7 @@ def find_segments(place: Path) -> Catalogue:
     try:
         if place.is_file():
             found, foreign = _sort([place])
-            if foreign:
+            if not found:
                 raise ForeignFileError(f"{place} is not named like a segment", hint="segments end in .mp4.age")
         elif place.is_dir():
             found, foreign = _sort(_regular_files(place))

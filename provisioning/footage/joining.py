@@ -64,12 +64,13 @@ class Joined:
 
 
 class Joiner:
-    """Writes pieces one after the other, as they come; a context that closes the MP4.
+    """Writes pieces one after the other, as they come; `close` ends the MP4.
 
     Args:
-        output: Where the MP4 goes. One that can seek gets an ordinary MP4, one that
-            cannot a fragmented one, which plays while it arrives.
+        output: Where the MP4 goes.
         title: What the MP4 calls itself.
+        seekable: Whether `output` can seek. If so it gets an ordinary MP4, otherwise a
+            fragmented one, which plays while it arrives.
         keep_gaps: Whether time without footage stays in the timeline, as a frozen picture.
     """
 

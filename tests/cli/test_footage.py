@@ -2,11 +2,13 @@
 
 import json
 import os
+import resource
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -16,10 +18,12 @@ import av
 import numpy as np
 import pytest
 
+from agent.core.sealing.header import SealedBytes, make_header, parse_header
 from agent.core.sealing.recipients import PostQuantumIdentity, X25519Identity
+from agent.core.segment_name import SegmentName
 from agent.core.video import FrameSize, Layer
 from provisioning import __main__ as program
-from tests.fakes.footage import file_segment
+from tests.fakes.footage import encode_segment, file_segment, seal_segment
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -173,6 +177,40 @@ def test_list_of_a_place_that_is_not_there_fails(lamppost: Lamppost, tmp_path: P
     assert outcome.status == os.EX_IOERR
     assert outcome.out == ""
     assert "there is no folder or file" in outcome.err
+
+
+def test_one_segment_is_a_place_too(lamppost: Lamppost, footage: Path) -> None:
+    (told,) = lamppost("footage", "list", segment(footage, 2), "--json").json["segments"]
+
+    assert told["sequence"] == 2
+
+
+def test_one_file_that_is_no_segment_is_refused(lamppost: Lamppost, footage: Path) -> None:
+    (footage / "holiday.mp4").write_bytes(b"not ours")
+
+    outcome = lamppost("footage", "list", footage / "holiday.mp4")
+
+    assert outcome.status == os.EX_NOINPUT
+    assert "is not named like a segment" in outcome.err
+
+
+def test_list_goes_on_past_a_header_that_it_cannot_read(lamppost: Lamppost, footage: Path) -> None:
+    segment(footage, 1).write_bytes(b"\0" * 5000)
+
+    outcome = lamppost("footage", "list", footage)
+
+    assert outcome.status == 0
+    assert "no readable header" in outcome.out.splitlines()[1]
+    assert len(outcome.out.splitlines()) == 4
+
+
+def test_a_segment_too_large_to_be_one_is_not_read(lamppost: Lamppost, footage: Path, key: Path) -> None:
+    os.truncate(segment(footage, 1), 513 * 1024 * 1024)  # sparse; takes no room
+
+    outcome = lamppost("footage", "open", footage, "--identity", key, "--out", footage / "out.mp4")
+
+    assert outcome.status == os.EX_DATAERR
+    assert "expected at most" in outcome.err
 
 
 def test_a_link_is_not_followed(lamppost: Lamppost, footage: Path) -> None:
@@ -374,6 +412,38 @@ def test_opening_a_segment_that_a_crash_ended_before_its_first_fragment_skips_it
         assert outcome.json["frames"] == 40
 
 
+def test_a_full_disk_leaves_no_half_written_file(lamppost: Lamppost, footage: Path, key: Path, tmp_path: Path) -> None:
+    before = everything_below(tmp_path)
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        outcome = lamppost("footage", "open", footage, "--identity", key, "--out", tmp_path / "out.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert outcome.status == os.EX_IOERR
+    assert "cannot write" in outcome.err
+    assert everything_below(tmp_path) == before
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
+@pytest.mark.parametrize("words", [[], ["--keep-gaps"]])
+def test_an_ordinary_player_reads_what_was_joined_without_a_complaint(
+    lamppost: Lamppost, footage: Path, key: Path, tmp_path: Path, words: list[str]
+) -> None:
+    out = tmp_path / "out.mp4"
+    lamppost("footage", "open", footage, "--identity", key, "--out", out, *words)
+
+    told = subprocess.run(
+        ["ffprobe", "-v", "warning", "-of", "csv=p=0", "-count_frames", "-show_entries", "stream=nb_read_frames", out],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert (told.stdout.strip(), told.stderr) == ("58", "")
+
+
 # --- nothing clear anywhere else -------------------------------------------------
 
 
@@ -464,6 +534,17 @@ def test_closing_the_players_window_is_no_error(
     outcome = lamppost("footage", "play", footage, "--identity", key)
 
     assert outcome.status == 0
+
+
+def test_a_player_that_cannot_play_is_an_error(
+    lamppost: Lamppost, footage: Path, key: Path, player: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin" / "ffplay").write_text("#!/bin/sh\ncat > /dev/null\nexit 1\n")
+
+    outcome = lamppost("footage", "play", footage, "--identity", key)
+
+    assert outcome.status == os.EX_UNAVAILABLE
+    assert "ffplay could not play it" in outcome.err
 
 
 def test_play_without_a_player_says_what_to_do(
@@ -587,6 +668,41 @@ def test_verify_finds_a_segment_in_another_days_folder_and_one_number_twice(lamp
     messages = [fault["message"] for fault in outcome.json["faults"]]
     assert any("in the folder of another day" in message for message in messages)
     assert any("has the number of" in message for message in messages)
+
+
+def test_verify_finds_recipients_of_two_types_in_one_header(lamppost: Lamppost, footage: Path) -> None:
+    """The weaker one would decide; no camera of ours makes such a file."""
+    content = segment(footage, 1).read_bytes()
+    stanza = PostQuantumIdentity.generate().recipient.wrap(bytes(16))
+    mixed = make_header([*parse_header(SealedBytes([content])).stanzas, stanza], bytes(16))
+    segment(footage, 1).write_bytes(bytes(mixed) + content[payload_at(segment(footage, 1)) :])
+
+    outcome = lamppost("footage", "verify", footage)
+
+    assert outcome.status == os.EX_DATAERR
+    assert "mixed recipients" in outcome.err
+
+
+def test_verify_with_a_key_finds_a_finished_segment_that_ends_within_a_fragment(
+    lamppost: Lamppost, tmp_path: Path, key: Path
+) -> None:
+    name = SegmentName(camera_id="pole-17", layer=Layer.MASKED, started_at=NOON, sequence=1)
+    *whole, last = encode_segment(name, frames=20)
+    path = tmp_path / "card" / name.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"".join(seal_segment([*whole, replace(last, clear=last.clear[:-1])], [KEY.recipient])))
+
+    outcome = lamppost("footage", "verify", tmp_path / "card", "--identity", key)
+
+    assert outcome.status == os.EX_DATAERR
+    assert "ends within a fragment" in outcome.err
+
+
+def test_verify_counts_a_segment_that_never_began_as_no_fault(lamppost: Lamppost, footage: Path, key: Path) -> None:
+    os.truncate(segment(footage, 3), 50)
+
+    assert lamppost("footage", "verify", footage, "--identity", key).status == 0
+    assert lamppost("footage", "verify", footage).status == 0
 
 
 def test_verify_remarks_on_missing_segments_and_a_clock_put_back(lamppost: Lamppost, footage: Path, key: Path) -> None:

@@ -12,6 +12,7 @@ the chunk is filled up with an MP4 `free` box, which players skip.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.core.mp4 import free_box
 from agent.core.sealing.age_file import Sealer
 from agent.core.sealing.chunks import CHUNK_BYTES
 from agent.core.sealing.recipients import Recipient
@@ -73,11 +74,6 @@ class SegmentSealer:
     def _take_header(self) -> bytes:
         header, self._unsent = self._unsent, b""
         return header
-
-
-def free_box(length: int) -> bytes:
-    """Return an MP4 box of `length` bytes, at least 8, that players skip (ISO/IEC 14496-12, 8.1.2)."""
-    return length.to_bytes(4, "big") + b"free" + bytes(length - _BOX_HEADER_BYTES)
 
 
 def _gap_bytes(pending_bytes: int) -> int:
