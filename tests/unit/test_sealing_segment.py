@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.mp4 import free_box
 from agent.core.sealing.age_file import open_stream
 from agent.core.sealing.chunks import CHUNK_BYTES
 from agent.core.sealing.recipients import X25519Identity
-from agent.core.sealing.segment import SealedFragment, SegmentSealer, free_box
+from agent.core.sealing.segment import SealedFragment, SegmentSealer
 from agent.core.video import Fragment
 from agent.errors import KeyFormatError, TruncatedError
 
