@@ -21,9 +21,11 @@ _SUBPIXEL_BITS = 4
 _SUBPIXEL = 1 << _SUBPIXEL_BITS
 OPAQUE = 255
 _ROUND_FROM_PX = 4.0  # the ends of a thinner limb need no rounding
+_FINE_FROM_PX = 20.0  # and a thick one wants a finer arc
 
 # Half a circle ahead of a limb's end, as (along, across) of its radius; and its stand-in where none can be seen.
 _ARC = tuple((math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 9).tolist())
+_COARSE_ARC = _ARC[::2]
 _FLAT_END = ((0.0, -1.0), (0.0, 1.0))
 
 
@@ -78,7 +80,9 @@ class Brush:
         length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
         cx, cy = dx / length, dy / length
         ra, rb = widths[0] / 2, widths[1] / 2
-        arc = _ARC if ra + rb > _ROUND_FROM_PX else _FLAT_END
+        arc = _ARC if ra + rb > _FINE_FROM_PX else _COARSE_ARC
+        if ra + rb < _ROUND_FROM_PX:
+            arc = _FLAT_END
         outline = [(b[0] + rb * (c * cx - s * cy), b[1] + rb * (c * cy + s * cx)) for c, s in arc]
         outline += [(a[0] - ra * (c * cx - s * cy), a[1] - ra * (c * cy + s * cx)) for c, s in arc]
         self.polygon(outline, colour)

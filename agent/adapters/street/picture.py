@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agent.adapters.street import scenery
 from agent.adapters.street.brush import OPAQUE, Bgr, Pixels, Sprite
 from agent.adapters.street.figures import Drawn, cast_shadow, draw_person
-from agent.adapters.street.scenario import Kind, Person, Placement, Scenario, Vehicle, preset
+from agent.adapters.street.scenario import Body, Kind, Person, Placement, Scenario, Vehicle, preset
 from agent.adapters.street.vehicles import DrawnVehicle, draw_vehicle
 from agent.adapters.street.view import View, depth_of
 from agent.core.video import I420, FrameSize
@@ -262,7 +262,9 @@ class Street:
         if isinstance(who, Person):
             drawn = draw_person(who, placement, self._view, light)
         else:
-            drawn = draw_vehicle(who, placement, self._view, light, lamps_on=self.scenario.conditions.night)
+            driven = placement.speed_m_s > 0 or who.body is Body.BUS
+            lamps_on = driven and self.scenario.conditions.night
+            drawn = draw_vehicle(who, placement, self._view, light, lamps_on=lamps_on)
         inside = drawn.sprite.clipped((self.size.height_px, self.size.width_px))
         whole = inside.cropped() if inside is not None else None
         if whole is None:

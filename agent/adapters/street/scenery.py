@@ -21,7 +21,7 @@ from agent.adapters.street.scenario import (
     PAVEMENT_RIGHT_M,
     Conditions,
 )
-from agent.adapters.street.view import CAMERA_HEIGHT_M, COS_YAW, SIN_YAW, View, depth_of
+from agent.adapters.street.view import CAMERA_HEIGHT_M, COS_YAW, SIN_YAW, Floats, View, depth_of
 from agent.core.video import FrameSize
 from agent.core.zones import Zone
 
@@ -29,7 +29,7 @@ Floats32 = NDArray[np.float32]
 
 SUPERSAMPLE = 2
 FACADE_X_M = PAVEMENT_LEFT_M
-HOUSE_Z_M = (9.0, 20.0)  # the private house, No. 14
+HOUSE_Z_M = (8.0, 20.0)  # the private house, No. 14
 EAVES_M = 8.6
 GARDEN_M = ((PAVEMENT_RIGHT_M + 0.5, 19.0), (14.5, 34.0))  # (x, z) corners of the private garden
 LAMPS_M = ((-4.9, 12.2), (-4.9, 26.0), (-4.9, 42.0), (5.3, 19.5), (5.3, 36.0))
@@ -192,7 +192,7 @@ def _house(rng: np.random.Generator, per_m: float) -> tuple[_Flat, _Flat]:
 
 
 _TERRACE: tuple[tuple[float, float, Bgr, str], ...] = (
-    (2.0, 9.0, (170, 190, 206), "flats"),
+    (2.0, 8.0, (170, 190, 206), "flats"),
     (20.0, 29.0, (196, 200, 190), "shop"),
     (29.0, 39.0, (104, 126, 172), "flats"),
     (39.0, 51.0, (150, 176, 196), "flats"),
@@ -419,19 +419,28 @@ def _sky(size: FrameSize, rng: np.random.Generator, conditions: Conditions) -> P
     return np.clip(sky, 0, 255).astype(np.uint8)
 
 
+# Houses across the street and at its end: (x from, x to, z, height), paint.
+_TOWN: tuple[tuple[float, float, float, float, Bgr], ...] = (
+    (-12, -4, 118, 11, (190, 176, 166)),
+    (-5, 3, 112, 14, (176, 168, 164)),
+    (2, 10, 108, 10, (186, 180, 172)),
+    (9, 20, 96, 12, (160, 164, 176)),
+    (17, 30, 80, 10, (150, 160, 180)),
+    (26, 40, 64, 9, (150, 158, 176)),
+)
+
+
+def _town_roof(view: View, x0: float, x1: float, z: float, tall: float) -> Floats:
+    top = tall + 2.4
+    return view.project([(x0 - 0.4, tall, z), (x1 + 0.4, tall, z), (x1 - 1.5, top, z), (x0 + 1.5, top, z)])
+
+
 def _far_town(canvas: Pixels, glow: Pixels, view: View, rng: np.random.Generator) -> None:
     """Paint the houses across the street and at its end, as flat silhouettes with windows."""
     brush, lights = Brush(_alpha(canvas)), Brush(_alpha(glow))
-    for n, (x0, x1, z, tall) in enumerate(
-        ((-12, -4, 118, 11), (-5, 3, 112, 14), (2, 10, 108, 10), (9, 20, 96, 12), (17, 30, 80, 10), (26, 40, 64, 9))
-    ):
-        tone = ((190, 176, 166), (176, 168, 164), (186, 180, 172), (160, 164, 176), (150, 160, 180), (150, 158, 176))[n]
-        quad = view.project([(x0, 0, z), (x1, 0, z), (x1, tall, z), (x0, tall, z)])
-        brush.polygon(quad, tone)
-        ridge = view.project(
-            [(x0 - 0.4, tall, z), (x1 + 0.4, tall, z), (x1 - 1.5, tall + 2.4, z), (x0 + 1.5, tall + 2.4, z)]
-        )
-        brush.polygon(ridge, shade((120, 122, 150), 1.0))
+    for x0, x1, z, tall, tone in _TOWN:
+        brush.polygon(view.project([(x0, 0, z), (x1, 0, z), (x1, tall, z), (x0, tall, z)]), tone)
+        brush.polygon(_town_roof(view, x0, x1, z, tall), (120, 122, 150))
         for u in np.arange(1.2, tall - 1.5, 2.8):
             for a in np.arange(x0 + 0.9, x1 - 1.2, 2.0):
                 pane = view.project([(a, u, z), (a + 1.0, u, z), (a + 1.0, u + 1.5, z), (a, u + 1.5, z)])
@@ -785,16 +794,13 @@ def _open_sky(shape: tuple[int, ...], view: View, layers: list[tuple[float, Spri
     x = FACADE_X_M
     wall = view.project([(x, 0, 4), (x, EAVES_M + 3.2, 4), (x, EAVES_M + 3.2, 75), (x, 0, 75)])
     cv2.fillPoly(sky, [np.round(wall).astype(np.int32)], 0)
-    for x0, x1, z, tall in (
-        (-12, -4, 118, 13),
-        (-5, 3, 112, 16),
-        (2, 10, 108, 12),
-        (9, 20, 96, 14),
-        (17, 30, 80, 12),
-        (26, 40, 64, 11),
-    ):
-        town = view.project([(x0, 0, z), (x1, 0, z), (x1, tall, z), (x0, tall, z)])
-        cv2.fillPoly(sky, [np.round(town).astype(np.int32)], 0)
+    for x0, x1, z, tall, _ in _TOWN:
+        for outline in (
+            view.project([(x0, 0, z), (x1, 0, z), (x1, tall, z), (x0, tall, z)]),
+            _town_roof(view, x0, x1, z, tall),
+        ):
+            cv2.fillPoly(sky, [np.round(outline).astype(np.int32)], 0)
+    sky = cv2.erode(sky, np.ones((3, 3), np.uint8))
     for _, layer in layers:
         sky[layer.area] = cv2.min(np.ascontiguousarray(sky[layer.area]), cv2.bitwise_not(layer.coverage))
     return sky
@@ -803,11 +809,12 @@ def _open_sky(shape: tuple[int, ...], view: View, layers: list[tuple[float, Spri
 def _sun(picture: Floats32, size: FrameSize) -> Floats32:
     """Darken what lies in the houses' shade and where walls meet the ground."""
     x, z, y = _house_depths(size)
-    near_wall = np.exp(-np.maximum(x - FACADE_X_M, 0) / 0.5) * (y < 0.02)  # noqa: PLR2004
-    low_wall = np.exp(-np.maximum(y, 0) / 0.6) * (x <= FACADE_X_M + 0.01)
+    ground = (y < 0.02) & (x > FACADE_X_M + 0.03)  # noqa: PLR2004 - both with room for rounding
+    near_wall = np.exp(-np.maximum(x - FACADE_X_M, 0) / 0.5) * ground
+    low_wall = np.exp(-np.maximum(y, 0) / 0.6) * ~ground
     shade_edge = 1 / (1 + np.exp(np.clip((x + 7.3) / 0.12, -30, 30)))  # the shadow of the eaves on the pavement
     haze = np.clip((z - 25) / 160, 0, 0.42)[:, :, None]
-    factor = 1 - 0.28 * near_wall - 0.18 * low_wall - 0.22 * shade_edge * (y < 0.02)  # noqa: PLR2004
+    factor = 1 - 0.28 * near_wall - 0.18 * low_wall - 0.22 * shade_edge * ground
     lit = picture * factor[:, :, None]
     horizon = int(View.of(size).horizon_px)
     haze *= np.clip((np.arange(size.height_px) / horizon - 0.25) * 1.5, 0, 1)[:, None, None]

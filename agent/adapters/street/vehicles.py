@@ -18,6 +18,7 @@ from agent.adapters.street.view import Floats, View
 _PLATE_M = (0.56, 0.15)
 _PLATE_PX = (168, 46)
 _GLASS: Bgr = (86, 74, 60)
+_PANEL_M = 0.55  # a strip of bodywork longer than this shows a pressed panel
 _DETAILED_FROM_PX = 24.0  # per metre
 _TYRE: Bgr = (38, 36, 36)
 _RIM = tuple((math.cos(a), math.sin(a)) for a in np.linspace(0, 2 * math.pi, 18, endpoint=False).tolist())
@@ -222,7 +223,18 @@ class _Bodywork:
         half = self.shape.half_width_m
         quad = self.pixels([(p[0], -half, p[1]), (p[0], half, p[1]), (q[0], half, q[1]), (q[0], -half, q[1])])
         self.brush.polygon(quad, shade(self.vehicle.colour, 0.8) if glass else colour)
+        if self.scale < _DETAILED_FROM_PX:
+            if glass:
+                self.brush.polygon(quad, _GLASS)
+            return
         if not glass:
+            if abs(q[0] - p[0]) > _PANEL_M:  # bonnet, roof: the sky in the paint
+                a0, a1 = p[0] + (q[0] - p[0]) * 0.12, q[0] + (p[0] - q[0]) * 0.12
+                u0, u1 = p[1] + (q[1] - p[1]) * 0.12, q[1] + (p[1] - q[1]) * 0.12
+                panel = [(a0, -half * 0.72, u0), (a0, half * 0.72, u0), (a1, half * 0.78, u1), (a1, -half * 0.78, u1)]
+                self.brush.polygon(self.pixels(panel), shade(colour, 1.1))
+                sheen = [(a0, -half * 0.62, u0), (a0, -half * 0.3, u0), (a1, half * 0.05, u1), (a1, -half * 0.5, u1)]
+                self.brush.polygon(self.pixels(sheen), shade(colour, 1.2))
             return
         inset = 0.1
         pane = [(p[0], -half + inset, p[1]), (p[0], half - inset, p[1])]
@@ -244,7 +256,9 @@ class _Bodywork:
             upper = [(x1, y1), (x2, y2), ((x2 + x3) / 2, (y2 + y3) / 2), ((x1 + x0) / 2, (y1 + y0) / 2)]
             self.brush.polygon(upper, (176, 232, 246) if glow else shade(_GLASS, 1.28))
             self.brush.light = light
-        if self.vehicle.body is Body.CAR:
+        if self.vehicle.body is Body.CAR and self.scale > _DETAILED_FROM_PX:
+            b = side * half
+            self.brush.polygon(self.pixels([(2.0, b, 0.3), (-2.05, b, 0.3), (-2.05, b, 0.38), (2.0, b, 0.38)]), (52, 50, 50))
             for a in (0.95, -0.34):
                 line = [(a, side * half, 0.36), (a - 0.025, side * half, 0.36), (a - 0.025, side * half, 0.92)]
                 self.brush.polygon(self.pixels([*line, (a, side * half, 0.92)]), seam)
@@ -281,7 +295,17 @@ class _Bodywork:
                 (a, -half * 0.45, shape.lamp_u),
             ]
             self.brush.polygon(self.pixels(grille), (52, 50, 50))
+        low = shape.profile[0][1] if front else shape.profile[-1][1]
+        bumper = [(a, -half, low), (a, half, low), (a, half * 0.98, low + 0.1), (a, -half * 0.98, low + 0.1)]
+        self.brush.polygon(self.pixels(bumper), (50, 48, 48))
+        if front and self.scale > _DETAILED_FROM_PX and self.vehicle.body is Body.CAR:
+            for b in (-half - 0.13, half + 0.13):
+                ear = [(0.82, b - 0.09, 0.92), (0.82, b + 0.09, 0.92), (0.8, b + 0.09, 1.06), (0.8, b - 0.09, 1.06)]
+                self.brush.polygon(self.pixels(ear), shade(self.vehicle.colour, 0.7))
         for b in (-half * 0.76, half * 0.76):
+            housing = [(a, b - 0.19, shape.lamp_u - 0.1), (a, b + 0.19, shape.lamp_u - 0.1)]
+            housing += [(a, b + 0.19, shape.lamp_u + 0.08), (a, b - 0.19, shape.lamp_u + 0.08)]
+            self.brush.polygon(self.pixels(housing), (62, 60, 60))
             lamp = [(a, b - 0.15, shape.lamp_u - 0.07), (a, b + 0.15, shape.lamp_u - 0.07)]
             lamp += [(a, b + 0.16, shape.lamp_u + 0.06), (a, b - 0.16, shape.lamp_u + 0.06)]
             quad = self.pixels(lamp)
