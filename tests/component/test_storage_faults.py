@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from agent.errors import StorageError, StorageFullError
 from agent.ports import RunningSegment
 from tests.fakes.failing_disk import FailingDisk
 from tests.fakes.sealed import NOON, opened, sealed_fragments
+from tests.tools.device_bytes import loop_file_system
 
 SETTINGS = RingSettings(capacity_bytes=10**9, keep_free_bytes=0, segment_bytes=400_000)
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -244,6 +246,60 @@ def test_a_disk_that_turns_read_only_ends_the_segment_and_recording_resumes(smal
             ring.start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0])
     finally:
         subprocess.run(["umount", "-l", str(view)], check=True)
+
+
+EXT4_IOC_SHUTDOWN = 0x8004587D  # linux/ext4.h: _IOR('X', 125, __u32)
+SHUTDOWN_WITHOUT_FLUSH = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH: what is not in the journal by now never will be
+
+
+@pytest.fixture
+def power(tmp_path: Path) -> Iterator["Power"]:
+    """Return a disk whose power can be cut, or skip where loop devices are not permitted."""
+    with contextlib.ExitStack() as cleanup:
+        try:
+            mount, device = cleanup.enter_context(loop_file_system(tmp_path))
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("needs permission for a loop device; kill -9 covers all but the disk's own cache")
+        yield Power(mount, f"/dev/{device}")
+
+
+class Power:
+    """The power of one ext4 file system."""
+
+    def __init__(self, mount: Path, device: str) -> None:
+        self.mount = mount
+        self._device = device
+
+    def cut_and_restore(self) -> None:
+        """Forget all that no sync has asked for, then let the journal replay as after a boot."""
+        folder = os.open(self.mount, os.O_RDONLY)
+        fcntl.ioctl(folder, EXT4_IOC_SHUTDOWN, SHUTDOWN_WITHOUT_FLUSH.to_bytes(4, sys.byteorder))
+        os.close(folder)
+        subprocess.run(["umount", str(self.mount)], check=True)
+        subprocess.run(["mount", self._device, str(self.mount)], check=True)
+
+
+@pytest.mark.parametrize("confirmed", [0, 1, 2, 5])
+def test_a_power_cut_costs_nothing_that_was_confirmed(power: Power, confirmed: int) -> None:
+    ring = Ring(power.mount / "footage", "pole-7", SETTINGS)
+    whole = ring.start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0])
+    running = ring.start(Layer.MASKED, NOON)
+    pieces = sealed_fragments(5)[:confirmed]
+    append_all(running, pieces)
+    os.close(ring._lock)  # as the kernel would; `close` would mark the segment
+    running._close()
+
+    power.cut_and_restore()
+
+    with Ring(power.mount / "footage", "pole-7", SETTINGS) as ring:
+        assert ring.segments()[:1] == [whole]
+        assert opened(power.mount / "footage" / whole.path)[1]
+        if not confirmed:
+            assert ring.segments() == [whole]
+        else:
+            (kept,) = ring.recovery.truncated
+            assert kept.size_bytes == sum(len(piece.sealed) for piece in pieces)
+            assert opened(power.mount / "footage" / kept.path)[0]
 
 
 # --- kill -9 ---------------------------------------------------------------------------------
