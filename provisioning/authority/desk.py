@@ -136,6 +136,23 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text") from error
 
 
+def cameras_named(words: Sequence[str]) -> str | list[str]:
+    """Return the cameras that `words` name, as documents do: "all", or ids."""
+    return "all" if list(words) == ["all"] else list(words)
+
+
+def read_picture(words: str) -> dict[str, object]:
+    """Return the fields of a picture written as "720@10".
+
+    Raises:
+        UsageError: It is not of that form.
+    """
+    lines, _, rate = words.partition("@")
+    if not (lines.isdecimal() and rate.isdecimal()):
+        raise UsageError(f"{words!r} is no picture, expected LINES@RATE such as 720@10")
+    return {"max_height_px": int(lines), "max_rate_hz": int(rate)}
+
+
 def city_trusted_by(key: Path, city: Path) -> tuple[PublishedCity, KeyCard]:
     """Return the city at `city`, if it is the one that the key folder `key` trusts, and the folder's card.
 
@@ -286,4 +303,5 @@ def _write_picture(path: Path, checked: CheckedDraft) -> None:
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False)
+    # What a document says is shown as it is: "[red]" in a written reason is four letters and two brackets.
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)

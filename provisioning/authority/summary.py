@@ -140,6 +140,11 @@ def zones_svg(zones: Sequence[PrivateZone], view: DrawnOver, *, title: str) -> s
     thirds = "".join(
         f'  <path d="M{width * n / 3:.1f} 0V{height}M0 {height * n / 3:.1f}H{width}" stroke="#ccc"/>\n' for n in (1, 2)
     )
+    areas = "1 private area" if len(zones) == 1 else f"{len(zones)} private areas"
+    foot = (
+        f"{areas}; the camera fills what is drawn, aligned outward to 16 pixels. "
+        f"View {view.aspect_width}:{view.aspect_height}, rotated {view.rotation_degrees} degrees."
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 -60 {width + 40} {height + 110}"'
         ' font-family="sans-serif" font-size="18">\n'
@@ -147,9 +152,7 @@ def zones_svg(zones: Sequence[PrivateZone], view: DrawnOver, *, title: str) -> s
         f'  <text x="0" y="-24" font-size="22">{escape(title)}</text>\n'
         f'  <rect width="{width}" height="{height}" fill="#f4f4f0" stroke="#888"/>\n{thirds}'
         + "\n".join(shapes)
-        + f'\n  <text x="0" y="{height + 32}" fill="#555">{len(zones)} private areas; the camera fills them, aligned'
-        f" outward to 16 pixels. View {view.aspect_width}:{view.aspect_height},"
-        f" rotated {view.rotation_degrees} degrees.</text>\n</svg>\n"
+        + f'\n  <text x="0" y="{height + 32}" fill="#555">{foot}</text>\n</svg>\n'
     )
 
 
