@@ -67,9 +67,10 @@ class Decision:
     """What is permitted from now until `changes_at`.
 
     Attributes:
-        recording: Whether frames may be stored; False is *dark*.
+        recording: Whether frames may be stored; False is *dark*. Counts-only is dark with models.
         reason: Why, in words a person understands; also when recording.
         intended_use: Charter clause of the use recorded for; empty when dark.
+        permissible_uses: What the footage may be used for, as "use/permissible-use", sorted; empty when dark.
         zones: Private areas, filled in every layer.
         view: The picture the zones were drawn over (a field of the grant); a stream of another
             shape fails closed.
@@ -77,22 +78,25 @@ class Decision:
         originals: Whether the sealed layer is written.
         recipients: age recipients of the masked layer, sorted, of today's epoch.
         originals_recipients: age recipients of the sealed layer, sorted.
-        retention: How long footage may be kept.
+        retention: How long footage may be kept; when dark, what was stored before.
         max_height_px: Most lines a stored picture may have.
         max_rate_hz: Most frames a second that may be stored.
         live: Who may watch.
         biometrics_locked: Whether an official locked no-biometrics mode on.
         models: Nets that may run, sorted.
+        waivers: Ids of the waivers in force, sorted.
         holds: Spans that must not be removed, sorted.
         revocation: The strongest revocation in force.
         sources: Ids of the documents this follows from, sorted.
         policy_digest: SHA-256 (hex) over the documents in force; empty before any.
-        changes_at: When the decision next changes by itself, or None.
+        changes_at: When the decision next changes by itself, or None. No part of equality: two decisions
+            that permit the same share a segment, whenever the next one is due.
     """
 
     recording: bool
     reason: str
     intended_use: str = ""
+    permissible_uses: tuple[str, ...] = ()
     zones: tuple[Zone, ...] = ()
     view: View | None = None
     people: PeopleMode = PeopleMode.SCENE
@@ -105,11 +109,12 @@ class Decision:
     live: LiveView = LiveView.NONE
     biometrics_locked: bool = False
     models: tuple[ApprovedModel, ...] = ()
+    waivers: tuple[str, ...] = ()
     holds: tuple[HeldSpan, ...] = ()
     revocation: Revocation = Revocation.NONE
     sources: tuple[str, ...] = ()
     policy_digest: str = ""
-    changes_at: datetime | None = field(default=None)
+    changes_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def dark(cls, reason: str) -> Self:

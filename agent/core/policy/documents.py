@@ -12,6 +12,7 @@ what has been verified, and nothing else.
 import hashlib
 import re
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
@@ -328,6 +329,11 @@ class Document(Strict):
     reason: Text
     starts_at: Instant
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical bytes, in hex; the document's name as a TUF target, and its line in the log."""
+        return hashlib.sha256(canonical_document(self)).hexdigest()
+
 
 class Grant(Document):
     """Permission to record, by all approving offices together (RB-1)."""
@@ -482,11 +488,6 @@ def parse_document(raw: bytes) -> Grant | Restriction | Waiver | Hold | EpochKey
 def canonical_document(document: Document) -> bytes:
     """Return the bytes that are signed."""
     return canonical(document.model_dump(mode="json"))
-
-
-def digest_of(document: Document) -> str:
-    """Return the SHA-256 of the canonical bytes, in hex; also the document's name as a TUF target."""
-    return hashlib.sha256(canonical_document(document)).hexdigest()
 
 
 def _forward(starts_at: datetime, ends_at: datetime) -> None:

@@ -1,0 +1,478 @@
+"""Decide what one camera may do now, from verified documents and the clock.
+
+    permitted  =  (grant in force, widened by waivers in force), narrowed by restrictions standing
+
+A *grant* is in force inside its window, when the time is known and the city has
+been heard of lately; there is one at a time (`verified`). A *waiver* is in force
+inside its window, under a grant, and never for 30 days. A *restriction*, *hold* or
+*revocation* stands from its start, whatever the clock and however stale the policy,
+until the grant in force lifts it by name; nothing lifts an erasure. Where anything
+lacks, the camera is dark, and the decision says why.
+
+Pure and total: every input has a decision, the same one each time. Widening happens
+in one function (`_widen`), narrowing in one (`_narrow`), in that order: this is why
+no waiver beats a restriction.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache, reduce
+from typing import TypeVar
+
+from agent.core.policy.charter import Charter, canonical_charter
+from agent.core.policy.civil_time import zone_of
+from agent.core.policy.clauses import check_document
+from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.decision import (
+    ApprovedModel,
+    Decision,
+    HeldSpan,
+    LiveView,
+    Originals,
+    PeopleMode,
+    Revocation,
+)
+from agent.core.policy.documents import (
+    EpochKeys,
+    Grant,
+    Hold,
+    Narrowing,
+    NarrowPeople,
+    NarrowPicture,
+    NarrowPlainly,
+    NarrowRetention,
+    NarrowSchedule,
+    NarrowZones,
+    Restriction,
+    SuspendModel,
+    SuspendRecipient,
+    Waiver,
+    WidenPeople,
+    WidenPicture,
+    WidenRetention,
+    WidenSchedule,
+    WidenUse,
+)
+from agent.core.policy.documents import Revocation as RevocationOrder
+from agent.core.policy.order import STRENGTH, less_shown, more_shown
+from agent.core.policy.schedule import is_open, next_flip, week_of
+from agent.core.policy.verified import CameraDocuments, VerifiedDocuments
+from agent.core.policy.words import write_instant
+from agent.core.zones import Zone
+from agent.errors import ClauseViolationError
+
+Part = TypeVar("Part")
+
+DAY = timedelta(days=1)
+FIRST_YEAR, LAST_YEAR = 1970, 9998  # what a clock can show without the arithmetic below leaving the calendar
+# Boundaries without effect that are looked past to find the next change; after as many, the caller is told
+# to look again at the last of them, which costs a look and changes nothing.
+MAX_LOOKS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """A time, and how far it can be relied on.
+
+    Attributes:
+        now: The time.
+        known: Whether it can be believed at all.
+        fresh_until: When grants lapse for want of news from the city; None if there never was any.
+    """
+
+    now: datetime
+    known: bool
+    fresh_until: datetime | None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the city has been heard of lately."""
+        return self.fresh_until is not None and self.now < self.fresh_until
+
+    def within(self, document: Grant | Waiver | EpochKeys) -> bool:
+        """Whether a document that permits is inside its window."""
+        return self.known and document.starts_at <= self.now < document.ends_at
+
+    def after_start_of(self, document: Restriction | Hold | RevocationOrder) -> bool:
+        """Whether a document that forbids has begun; one whose start cannot be known has."""
+        return not self.known or document.starts_at <= self.now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """The documents that count for one camera at one moment."""
+
+    grant: Grant | None
+    why_no_grant: str
+    waivers: tuple[Waiver, ...]
+    restrictions: tuple[Restriction, ...]
+    holds: tuple[Hold, ...]
+    revocations: tuple[RevocationOrder, ...]
+    masked_keys: EpochKeys | None
+    originals_keys: EpochKeys | None
+
+    def documents(self) -> Iterator[Grant | Waiver | Restriction | Hold | RevocationOrder | EpochKeys]:
+        """Yield all of them."""
+        yield from (one for one in (self.grant, self.masked_keys, self.originals_keys) if one is not None)
+        yield from self.waivers
+        yield from self.restrictions
+        yield from self.holds
+        yield from self.revocations
+
+
+def decide(
+    charter: Charter,
+    documents: VerifiedDocuments,
+    clock: ClockState,
+    *,
+    camera_id: str,
+    fresh_until: datetime | None,
+) -> Decision:
+    """Return what `camera_id` may do at `clock.now`.
+
+    Args:
+        charter: The city's law.
+        documents: What was verified under it.
+        clock: The time and its quality.
+        camera_id: Whose decision it is.
+        fresh_until: When the newest news from the city is too old for grants and waivers
+            (its signed time + `charter.offline_for`); None if there never was any.
+    """
+    known = clock.quality is not ClockQuality.UNKNOWN and FIRST_YEAR <= clock.now.year <= LAST_YEAR
+    moment = _Moment(now=clock.now, known=known, fresh_until=fresh_until)
+    mine = documents.about(camera_id)
+    decision = _at(charter, mine, documents.epochs, moment)
+    return replace(decision, changes_at=_next_change(charter, mine, documents.epochs, moment, decision))
+
+
+def _at(charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment) -> Decision:
+    """Return the decision of one moment, without when it changes."""
+    standing = _stand(charter, mine, epochs, moment)
+    decision = _permit(charter, standing, moment)
+    if decision is None:
+        decision = replace(Decision.dark(standing.why_no_grant), retention=_kept_when_dark(charter, mine))
+    decision = _narrow(decision, standing.restrictions)
+    decision = _within_hours(charter, standing, decision, moment)
+    decision = _seal_to(standing, decision, moment)
+    decision = _count_only(decision)
+    strongest = max(standing.revocations, key=lambda one: (STRENGTH[Revocation(one.action)], one.id), default=None)
+    if strongest is not None:
+        reason = f"{strongest.action} ordered by {charter.title_of(strongest.issued_by)}: {strongest.reason}"
+        decision = replace(
+            _dark(decision, ""), reason=f"{reason} ({strongest.id})", revocation=Revocation(strongest.action)
+        )
+    return replace(
+        decision,
+        waivers=tuple(sorted(waiver.id for waiver in standing.waivers)),
+        holds=_held(standing.holds),
+        sources=tuple(sorted({document.id for document in standing.documents()})),
+        policy_digest=_digest(charter, (document.sha256 for document in standing.documents())),
+    )
+
+
+# --- which documents count ------------------------------------------------------
+
+
+def _stand(charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment) -> _Standing:
+    grant, why_not = _grant_in_force(charter, mine.grants, moment)
+    lifted = frozenset(grant.lifts) if grant else frozenset()
+    return _Standing(
+        grant=grant,
+        why_no_grant=why_not,
+        waivers=tuple(
+            waiver for waiver in mine.waivers if grant and moment.within(waiver) and not _violation(charter, waiver)
+        ),
+        restrictions=tuple(one for one in mine.restrictions if one.id not in lifted and moment.after_start_of(one)),
+        holds=tuple(one for one in mine.holds if one.id not in lifted and moment.after_start_of(one)),
+        revocations=tuple(
+            one
+            for one in mine.revocations
+            # An erased camera is a new camera under a new name, or none: no grant brings this one back.
+            if (one.action == "erase" or one.id not in lifted) and moment.after_start_of(one)
+        ),
+        masked_keys=_keys_of_day(epochs, "masked", moment) if grant else None,
+        originals_keys=(
+            _keys_of_day(epochs, "originals", moment) if grant and grant.originals is Originals.SEALED else None
+        ),
+    )
+
+
+def _grant_in_force(charter: Charter, grants: tuple[Grant, ...], moment: _Moment) -> tuple[Grant | None, str]:
+    """Return the grant that counts, or None and why there is none, in words."""
+    if why_not := _why_none_counts(grants, moment):
+        return None, why_not
+    grant = next((grant for grant in grants if moment.within(grant)), None)  # at most one: `verified`
+    if grant is None:
+        return None, _why_outside(grants, moment.now)
+    if violation := _violation(charter, grant):
+        return None, f"grant {grant.id} is against the charter: {violation}"
+    return grant, ""
+
+
+def _why_none_counts(grants: tuple[Grant, ...], moment: _Moment) -> str:
+    """Return why no grant can count, whatever its window, or nothing."""
+    if not grants:
+        return "no grant covers this camera (RB-1)"
+    if not moment.known:
+        return "the time is unknown, and a grant counts only inside its window"
+    if moment.fresh_until is None:
+        return "the city has not been heard of yet"
+    if not moment.fresh:
+        return f"the city has not been heard of; grants lapsed at {write_instant(moment.fresh_until)}"
+    return ""
+
+
+def _why_outside(grants: tuple[Grant, ...], now: datetime) -> str:
+    to_come = min((grant for grant in grants if grant.starts_at > now), key=lambda one: one.starts_at, default=None)
+    if to_come is not None:
+        return f"grant {to_come.id} begins at {write_instant(to_come.starts_at)}"
+    last = max(grants, key=lambda grant: grant.ends_at)
+    return f"grant {last.id} ended at {write_instant(last.ends_at)}"
+
+
+def _violation(charter: Charter, document: Grant | Waiver) -> str:
+    """Return what the charter has against a document that permits, or nothing."""
+    try:
+        check_document(charter, document)
+    except ClauseViolationError as error:
+        return str(error)
+    return ""
+
+
+def _keys_of_day(epochs: tuple[EpochKeys, ...], layer: str, moment: _Moment) -> EpochKeys | None:
+    """Return the document whose recipients count today: the latest issued that has today."""
+    today = moment.now.astimezone(UTC).date()
+    candidates = (
+        one for one in epochs if one.layer == layer and moment.within(one) and any(day.day == today for day in one.days)
+    )
+    return max(candidates, key=lambda one: (one.issued_at, one.id, one.sha256), default=None)
+
+
+# --- what they permit -----------------------------------------------------------
+
+
+def _permit(charter: Charter, standing: _Standing, moment: _Moment) -> Decision | None:
+    """Return what grant and waivers permit together, before any restriction; None without a grant."""
+    grant = standing.grant
+    use = charter.use(grant.intended_use) if grant else None
+    if grant is None or use is None:
+        return None
+    until = write_instant(grant.ends_at)
+    decision = Decision(
+        recording=True,
+        reason=f"records for {use.title} under grant {grant.id} until {until} ({use.clause})",
+        intended_use=use.clause,
+        permissible_uses=tuple(sorted(f"{use.id}/{one}" for one in set(grant.permissible_uses))),
+        zones=tuple(zone.zone() for zone in grant.zones),
+        view=grant.view.view(),
+        people=grant.people,
+        originals=grant.originals,
+        retention=timedelta(days=_retention_days(charter, grant, moment.now)),
+        max_height_px=grant.max_height_px,
+        max_rate_hz=grant.max_rate_hz,
+        live=grant.live,
+        models=tuple(sorted({ApprovedModel(model.sha256, tuple(sorted(model.outputs))) for model in grant.models})),
+    )
+    return _widen(decision, standing.waivers)
+
+
+def _retention_days(charter: Charter, grant: Grant, now: datetime) -> int:
+    """Return the granted days; after the end of an extension, the default (JC-24)."""
+    extended = grant.retention.ends_at is None or now < grant.retention.ends_at
+    return grant.retention.days if extended else min(grant.retention.days, charter.retention.default_days)
+
+
+def _kept_when_dark(charter: Charter, mine: CameraDocuments) -> timedelta:
+    """Return how long stored footage stays while nothing is recorded: a gap in policy destroys no evidence (JC-25)."""
+    return timedelta(days=max((grant.retention.days for grant in mine.grants), default=charter.retention.default_days))
+
+
+def _widen(decision: Decision, waivers: Iterable[Waiver]) -> Decision:
+    """Return `decision` with what `waivers` widen; each field is a maximum, so their order does not matter."""
+    widenings = tuple(waiver.widens for waiver in waivers)
+    pictures = _only(WidenPicture, widenings)
+    uses = {f"{one.intended_use}/{one.permissible_use}" for one in _only(WidenUse, widenings)}
+    # Hours are the one thing widened elsewhere: `_hours`.
+    return replace(
+        decision,
+        permissible_uses=tuple(sorted(uses.union(decision.permissible_uses))),
+        people=reduce(more_shown, (one.people for one in _only(WidenPeople, widenings)), decision.people),
+        retention=max([decision.retention, *(timedelta(days=one.days) for one in _only(WidenRetention, widenings))]),
+        max_height_px=max([decision.max_height_px, *(one.max_height_px for one in pictures)]),
+        max_rate_hz=max([decision.max_rate_hz, *(one.max_rate_hz for one in pictures)]),
+    )
+
+
+def _narrow(decision: Decision, restrictions: tuple[Restriction, ...]) -> Decision:
+    """Return `decision` with what `restrictions` narrow; each field is a minimum, so their order does not matter."""
+    narrowings = tuple(_narrowings(restrictions))
+    plain = {one.what for one in _only(NarrowPlainly, narrowings)}
+    pictures = _only(NarrowPicture, narrowings)
+    suspended = {one.sha256 for one in _only(SuspendModel, narrowings)}
+    # Hours and recipients are the two things narrowed elsewhere: `_hours`, `_recipients`.
+    narrowed = replace(
+        decision,
+        zones=_zones(decision, narrowings),
+        people=reduce(less_shown, (one.people for one in _only(NarrowPeople, narrowings)), decision.people),
+        originals=Originals.NONE if "no-originals" in plain else decision.originals,
+        retention=min([decision.retention, *(timedelta(days=one.days) for one in _only(NarrowRetention, narrowings))]),
+        max_height_px=min([decision.max_height_px, *(one.max_height_px for one in pictures)]),
+        max_rate_hz=min([decision.max_rate_hz, *(one.max_rate_hz for one in pictures)]),
+        live=LiveView.NONE if "no-live" in plain else decision.live,
+        biometrics_locked="no-biometrics" in plain,
+        models=tuple(model for model in decision.models if model.sha256 not in suspended),
+    )
+    for restriction in restrictions:
+        for narrowing in restriction.narrows:
+            if isinstance(narrowing, NarrowPlainly) and narrowing.what == "dark":
+                return _dark(narrowed, f"dark by restriction {restriction.id}: {restriction.reason}")
+            if isinstance(narrowing, NarrowZones) and narrowing.view.view() != decision.view:
+                return _dark(narrowed, f"restriction {restriction.id} masks areas drawn over another view")
+    return narrowed
+
+
+def _zones(decision: Decision, narrowings: Iterable[Narrowing]) -> tuple[Zone, ...]:
+    """Return the granted zones, then the added ones, each once."""
+    added = (zone.zone() for one in _only(NarrowZones, narrowings) for zone in one.zones)
+    return tuple(dict.fromkeys((*decision.zones, *added)))
+
+
+def _only(kind: type[Part], parts: Iterable[object]) -> list[Part]:
+    return [part for part in parts if isinstance(part, kind)]
+
+
+def _within_hours(charter: Charter, standing: _Standing, decision: Decision, moment: _Moment) -> Decision:
+    """Return `decision`, dark if the city's wall clock is outside the hours."""
+    if not decision.recording or is_open(_hours(standing), moment.now, zone_of(charter.time_zone)):
+        return decision
+    return _dark(decision, "outside the hours of the schedule")
+
+
+def _hours(standing: _Standing) -> int:
+    """Return the minutes of a week in which grant or a waiver records and no restriction forbids it."""
+    week = week_of(standing.grant.schedule) if standing.grant else 0
+    for waiver in standing.waivers:
+        if isinstance(waiver.widens, WidenSchedule):
+            week |= week_of(waiver.widens.schedule)
+    for narrowing in _narrowings(standing.restrictions):
+        if isinstance(narrowing, NarrowSchedule):
+            week &= week_of(narrowing.schedule)
+    return week
+
+
+def _seal_to(standing: _Standing, decision: Decision, moment: _Moment) -> Decision:
+    """Return `decision` with today's recipients; dark if there are none, as nobody could open what it makes."""
+    grant = standing.grant
+    if grant is None or not decision.recording:
+        return decision
+    if standing.masked_keys is None:
+        return _dark(decision, f"no epoch keys are published for {moment.now.astimezone(UTC).date().isoformat()}")
+    recipients = _recipients(standing, standing.masked_keys, grant.recipients, moment)
+    if not recipients:
+        return _dark(decision, "no recipient that the grant names has a key today, or all are suspended (JC-28)")
+    decision = replace(decision, recipients=recipients)
+    quorum: tuple[str, ...] = ()
+    if decision.originals is Originals.SEALED and standing.originals_keys is not None:
+        quorum = _recipients(standing, standing.originals_keys, grant.originals_recipients, moment)
+    originals = Originals.SEALED if quorum else Originals.NONE
+    return replace(decision, originals=originals, originals_recipients=quorum)
+
+
+def _recipients(standing: _Standing, keys: EpochKeys, roles: tuple[str, ...], moment: _Moment) -> tuple[str, ...]:
+    today = moment.now.astimezone(UTC).date()
+    suspensions = [one for one in _narrowings(standing.restrictions) if isinstance(one, SuspendRecipient)]
+    return tuple(
+        sorted(
+            {
+                one.recipient
+                for day in keys.days
+                if day.day == today
+                for one in day.recipients
+                if one.role in roles
+                and not any(
+                    suspended.role in {None, one.role} and suspended.holder in {None, one.holder}
+                    for suspended in suspensions
+                )
+            }
+        )
+    )
+
+
+def _count_only(decision: Decision) -> Decision:
+    """Return `decision`, dark but with its models if no picture may be stored at all."""
+    if not decision.recording or decision.people is not PeopleMode.COUNTS_ONLY:
+        return decision
+    dark = _dark(decision, "counts only; no picture is stored")
+    return replace(dark, models=decision.models, zones=decision.zones, view=decision.view)
+
+
+def _dark(decision: Decision, reason: str) -> Decision:
+    """Return the dark decision that keeps what binds footage already stored; the first reason stays."""
+    return Decision(
+        recording=False,
+        reason=reason if decision.recording else decision.reason,
+        people=decision.people,
+        retention=decision.retention,
+        biometrics_locked=decision.biometrics_locked,
+    )
+
+
+def _narrowings(restrictions: Iterable[Restriction]) -> Iterator[Narrowing]:
+    return (narrowing for restriction in restrictions for narrowing in restriction.narrows)
+
+
+def _held(holds: Iterable[Hold]) -> tuple[HeldSpan, ...]:
+    spans = {(hold.id, span.starts_at, span.ends_at) for hold in holds for span in hold.spans}
+    return tuple(HeldSpan(*span) for span in sorted(spans))
+
+
+@lru_cache(maxsize=4)
+def _charter_sha256(charter: Charter) -> str:
+    return hashlib.sha256(canonical_charter(charter)).hexdigest()
+
+
+def _digest(charter: Charter, digests: Iterable[str]) -> str:
+    """Return the SHA-256 over the charter's and the sorted documents' SHA-256, one a line; FORMAT.md."""
+    lines = [_charter_sha256(charter), *sorted(digests)]
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("ascii")).hexdigest()
+
+
+# --- when it changes ------------------------------------------------------------
+
+
+def _next_change(
+    charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment, decision: Decision
+) -> datetime | None:
+    """Return the first instant at which the decision becomes another by itself."""
+    if not moment.known:
+        return None  # nothing changes with a time that nobody believes
+    for _ in range(MAX_LOOKS):
+        boundary = _next_boundary(charter, mine, epochs, moment)
+        if boundary is None or boundary.year > LAST_YEAR:
+            return None
+        moment = replace(moment, now=boundary)
+        if _at(charter, mine, epochs, moment) != decision:
+            return boundary
+    return moment.now
+
+
+def _next_boundary(
+    charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment
+) -> datetime | None:
+    """Return the first instant after now at which any document begins, ends, or changes its hours or keys."""
+    standing = _stand(charter, mine, epochs, moment)
+    boundaries: list[datetime | None] = [moment.fresh_until]
+    for grant in mine.grants:
+        boundaries += [grant.starts_at, grant.ends_at]
+    for waiver in mine.waivers:
+        boundaries += [waiver.starts_at, waiver.ends_at]
+    boundaries += [one.starts_at for one in (*mine.restrictions, *mine.holds, *mine.revocations)]
+    if standing.grant is not None:
+        boundaries.append(standing.grant.retention.ends_at)
+        boundaries.append(next_flip(_hours(standing), moment.now, zone_of(charter.time_zone)))
+        for keys in epochs:
+            boundaries += [keys.starts_at, keys.ends_at]
+        boundaries.append(datetime.combine(moment.now.astimezone(UTC).date(), time(), UTC) + DAY)
+    return min((one for one in boundaries if one is not None and one > moment.now), default=None)
