@@ -84,17 +84,13 @@ class Caretaker:
         """Do what is due. Never raises: each failure ends up in the status, and narrows."""
         now_us = self._clock.monotonic_us()
         decision = self._narrowing.policy()
-        if now_us >= self._tidy_due_us or decision is not self._tidied:
+        if now_us >= self._tidy_due_us or decision is not self._tidied or self._store.use().crowded:
             self._tidy_due_us = now_us + TIDY_EVERY_US
             self._tidied = decision
             self._tidy(decision)
         if now_us >= self._status_due_us:
             self._status_due_us = now_us + STATUS_EVERY_US
             self.tell()
-
-    def tidy_soon(self) -> None:
-        """Tidy at the next tick, because a segment was finished."""
-        self._tidy_due_us = 0
 
     def _tidy(self, decision: Decision) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import Self
 from agent.core.policy.decision import Decision
 from agent.core.sealing.recipients import parse_recipients
 from agent.core.sealing.segment import SealedFragment, SegmentSealer
-from agent.core.video import Fragment, Layer, MaskedFrame, RawFrame, StreamMode
+from agent.core.video import Layer, MaskedFrame, RawFrame, StreamMode
 from agent.ports import Encoder, RunningSegment, SegmentEncoder, SegmentTags, Store
 from agent.recorder.tally import Tally
 
@@ -37,9 +37,9 @@ class LayerTrack:
 
     def finish(self) -> None:
         """Bring all that is left to disk under the segment's final name."""
-        last: Fragment | None = self._encoder.finish()
-        self._store(self._sealer.finish(last))
-        self._file.finish()
+        sealed = self._sealer.finish(self._encoder.finish())
+        self._file.finish(sealed)
+        self._count(sealed)
 
     def abandon(self) -> None:
         """Let go of everything as it is. Never raises."""
@@ -49,6 +49,9 @@ class LayerTrack:
 
     def _store(self, sealed: SealedFragment) -> None:
         self._file.append(sealed)
+        self._count(sealed)
+
+    def _count(self, sealed: SealedFragment) -> None:
         self.stored += sealed.frames
         self._tally.stored(sealed)
 

@@ -1,0 +1,301 @@
+"""What flows through the data path comes out masked, sealed and cut by decision, whatever fails on the way."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from io import BytesIO
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
+from agent.core.masking.blocks import FILL_Y, BlockMask
+from agent.core.masking.masker import Stage
+from agent.core.policy.decision import Decision
+from agent.core.sealing.age_file import open_stream
+from agent.core.sealing.recipients import X25519Identity
+from agent.core.video import FrameSize, MaskedFrame, RawFrame, StreamMode
+from agent.core.zones import View, Zone
+from agent.errors import CameraError, EncoderError, StorageError, StorageFullError, TruncatedError
+from agent.ports import Encoder, SegmentEncoder, SegmentTags
+from agent.recorder import pipeline
+from agent.recorder.narrowing import Narrowing
+from agent.recorder.segment import SegmentMaker
+from agent.recorder.supervision import CameraEvent, SupervisedCamera
+from agent.recorder.tally import Tally
+from tests.fakes.camera import Fail, FakeCamera, Hang, Show, Step
+from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import MemoryLog
+from tests.fakes.store import MemoryStore
+
+IDENTITY = X25519Identity(bytes(range(32)))
+LEFT = Zone(name="left", polygon=((0, 0), (0.24, 0), (0.24, 1), (0, 1)))
+RIGHT = Zone(name="right", polygon=((0.76, 0), (1, 0), (1, 1), (0.76, 1)))
+ALLOWED = Decision(
+    recording=True,
+    reason="grant g-1",
+    zones=(LEFT,),
+    view=View(4, 3),
+    recipients=(str(IDENTITY.recipient),),
+    retention=timedelta(days=30),
+    max_height_px=1080,
+    max_rate_hz=30,
+)
+LUMA = 120
+TOLERANCE = 12  # x264 at its fastest, over flat pictures
+
+
+class Rig:
+    """A recorder in memory: a scripted camera, a real masker, encoder and sealer, a store that forgets."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder | None = None,
+        store: MemoryStore | None = None,
+        stages: Sequence[Stage] = (),
+        decision: Callable[[], Decision] = lambda: ALLOWED,
+    ) -> None:
+        self.clock = FakeClock()
+        self.log = MemoryLog()
+        self.tally = Tally(self.log)
+        self.store = store or MemoryStore()
+        self.narrowing = Narrowing(decision, uniform=lambda: 1.0)
+        self.events: list[CameraEvent] = []
+        self.decisions: list[str] = []
+        self._encoder = encoder or LibavEncoder(EncoderSettings())
+        self._stages = stages
+
+    def play(self, *sessions: Sequence[Step], between_frames: Callable[[], None] = lambda: None) -> None:
+        """Run the pipeline over one camera session after another, then stop."""
+        left = [list(script) for script in sessions]
+
+        def next_camera() -> FakeCamera:
+            script = left.pop(0)
+            if not left:
+                script = [*script, Hang()]
+            return FakeCamera(self.clock, script)
+
+        camera = SupervisedCamera(
+            next_camera, self.clock, self.events.append, on_wait=lambda: None if left else camera.close()
+        )
+        pipeline.run(
+            camera,
+            self.narrowing,
+            SegmentMaker("pole-7", self._encoder, self.store, self.tally),
+            self.tally,
+            stages=self._stages,
+            length=timedelta(seconds=10),
+            between_frames=between_frames,
+        )
+
+    def footage(self) -> list[NDArray[np.uint8]]:
+        """Open and decode every stored segment: a (frames, height, width) luma array each."""
+        return [decoded(bytes(self.store.files[segment.path])) for segment in self.store.segments()]
+
+
+def decoded(sealed: bytes) -> NDArray[np.uint8]:
+    clear = b""
+    try:
+        for part in open_stream(iter([sealed]), [IDENTITY]):
+            clear += part
+    except TruncatedError:
+        pass  # what came before is authentic, and is what a power cut leaves
+    with av.open(BytesIO(clear)) as container:
+        return np.stack([frame.to_ndarray(format="yuv420p")[: frame.height] for frame in container.decode(video=0)])
+
+
+def hidden(picture: NDArray[np.uint8], columns: slice) -> bool:
+    return bool((np.abs(picture[..., columns].astype(int) - FILL_Y) <= TOLERANCE).all())
+
+
+def visible(picture: NDArray[np.uint8], columns: slice) -> bool:
+    return bool((picture[..., columns].astype(int) > LUMA - 2 * TOLERANCE).all())
+
+
+def test_frames_come_out_masked_exactly_in_the_zone() -> None:
+    rig = Rig()
+
+    rig.play([Show(frames=15, luma=LUMA)])
+
+    (segment,) = rig.footage()
+    assert len(segment) == 15
+    assert hidden(segment, slice(0, 16))
+    assert visible(segment, slice(16, 64))
+    assert rig.tally.counts().stored == 15
+
+
+def test_no_segment_mixes_two_decisions_and_the_new_one_holds_from_the_next_frame() -> None:
+    both = replace(ALLOWED, zones=(LEFT, RIGHT))
+    rig = Rig(decision=lambda: both if rig.tally.counts().captured > 10 else ALLOWED)
+
+    rig.play([Show(frames=20, luma=LUMA)])
+
+    before, after = rig.footage()
+    assert (len(before), len(after)) == (10, 10)
+    assert visible(before, slice(48, 64))
+    assert hidden(after, slice(48, 64))
+
+
+def test_what_is_captured_while_dark_is_nowhere() -> None:
+    dark = Decision.dark("revoked")
+    rig = Rig(decision=lambda: dark if rig.tally.counts().captured > 10 else ALLOWED)
+
+    rig.play([Show(frames=25, luma=LUMA)])
+
+    (segment,) = rig.footage()
+    assert len(segment) == 10
+    assert rig.tally.counts().unwanted == 15
+
+
+def test_a_segment_is_as_long_as_configured() -> None:
+    rig = Rig()
+
+    rig.play([Show(frames=250, luma=LUMA)])
+
+    assert [len(segment) for segment in rig.footage()] == [100, 100, 50]
+
+
+def test_no_more_frames_are_kept_than_granted() -> None:
+    rig = Rig(decision=lambda: replaced)
+    replaced = replace(ALLOWED, max_rate_hz=5)
+
+    rig.play([Show(frames=40, luma=LUMA)])
+
+    assert sum(map(len, rig.footage())) in range(19, 22)
+
+
+def test_a_failing_mask_stage_hides_whole_frames_and_says_when_it_began_and_ended() -> None:
+    seen = []
+
+    def moody(raw: RawFrame, _: Decision) -> BlockMask | None:
+        seen.append(raw)
+        if 5 < len(seen) <= 8:
+            raise ZeroDivisionError("nonsense from the net")
+        return None
+
+    rig = Rig(stages=[moody])
+
+    rig.play([Show(frames=12, luma=LUMA)])
+
+    (segment,) = rig.footage()
+    assert hidden(segment[5:8], slice(0, 64))
+    assert visible(segment[:5], slice(16, 64))
+    assert visible(segment[8:], slice(16, 64))
+    assert rig.tally.counts().failed_closed == 3
+    assert [(kind, facts.get("frames")) for kind, facts in rig.log.events if kind.startswith("mask")] == [
+        ("mask-failed-closed", None),
+        ("mask-recovered", 3),
+    ]
+
+
+@pytest.mark.parametrize("error", [StorageFullError("no room"), StorageError("read-only file system")])
+def test_a_disk_that_fails_stops_recording_with_a_reason_and_recording_returns_by_itself(error: StorageError) -> None:
+    rig = Rig()
+    reasons = set()
+
+    def between_frames() -> None:
+        captured = rig.tally.counts().captured
+        rig.store.failing = error if 20 <= captured < 60 else None
+        reasons.add(rig.narrowing.latest().reason)
+
+    rig.play([Show(frames=200, luma=LUMA)], between_frames=between_frames)
+
+    footage = rig.footage()
+    assert 1 <= len(footage[0]) <= 20
+    assert sum(map(len, footage[1:])) >= 100
+    assert f"permitted, but not possible: {error}" in reasons
+    assert rig.tally.counts().storage_error == str(error)
+    assert all(hidden(segment, slice(0, 16)) for segment in footage)
+
+
+class MoodyEncoder:
+    """Fails at every twentieth frame."""
+
+    def __init__(self) -> None:
+        self._real = LibavEncoder(EncoderSettings())
+        self.frames = 0
+
+    def start(self, mode: StreamMode, tags: SegmentTags) -> SegmentEncoder:
+        outer, inner = self, self._real.start(mode, tags)
+
+        class Moody:
+            finish = inner.finish
+            abandon = inner.abandon
+
+            def push(self, frame: MaskedFrame):  # noqa: ANN202 - a Fragment or None
+                outer.frames += 1
+                if outer.frames % 20 == 0:
+                    raise EncoderError("the codec gave up")
+                return inner.push(frame)
+
+        return Moody()
+
+
+def test_an_encoder_that_fails_costs_a_segment_and_not_the_recorder() -> None:
+    rig = Rig(encoder=MoodyEncoder())
+
+    rig.play([Show(frames=100, luma=LUMA)])
+
+    counts = rig.tally.counts()
+    assert counts.encoder_errors >= 2
+    assert counts.encoder_error == "the codec gave up"
+    assert counts.captured == 100
+    assert counts.lost > 0
+
+
+def test_a_camera_that_is_lost_ends_its_segment_and_the_next_session_starts_another() -> None:
+    rig = Rig()
+
+    rig.play([Show(frames=12, luma=LUMA), Fail(CameraError("unplugged"))], [Show(frames=8, luma=LUMA)])
+
+    assert [len(segment) for segment in rig.footage()] == [12, 8]
+    assert not rig.store.segments()[0].truncated
+
+
+def test_a_frame_of_another_size_is_never_recorded() -> None:
+    rig = Rig()
+
+    rig.play([Show(frames=5, luma=LUMA), Show(frames=1, size=FrameSize(32, 32))], [Show(frames=3, luma=LUMA)])
+
+    assert [len(segment) for segment in rig.footage()] == [5, 3]
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+def test_a_stepped_clock_never_reorders_segments_or_frames(hours: int) -> None:
+    rig = Rig()
+
+    def between_frames() -> None:
+        if rig.tally.counts().captured == 150:
+            rig.clock.step(timedelta(hours=hours))
+
+    rig.play([Show(frames=300, luma=LUMA)], between_frames=between_frames)
+
+    segments = rig.store.segments()
+    assert [segment.sequence for segment in segments] == [1, 2, 3]
+    assert sum(map(len, rig.footage())) == 300
+
+
+def test_a_decision_with_recipients_of_two_profiles_records_nothing() -> None:
+    mixed = replace(ALLOWED, recipients=("age1notakey",))
+    rig = Rig(decision=lambda: mixed)
+
+    rig.play([Show(frames=10, luma=LUMA)])
+
+    assert rig.store.files == {}
+    assert rig.tally.counts().stored == 0
+
+
+def test_a_log_that_cannot_be_written_stops_recording_rather_than_hiding_unsaid() -> None:
+    def broken(_: RawFrame, __: Decision) -> BlockMask | None:
+        raise ZeroDivisionError
+
+    rig = Rig(stages=[broken])
+    rig.log.failing = StorageError("the log is read-only")
+
+    rig.play([Show(frames=5, luma=LUMA)])
+
+    assert rig.tally.counts().storage_error == "the log is read-only"
+    assert rig.tally.counts().stored == 0
