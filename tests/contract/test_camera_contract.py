@@ -12,14 +12,17 @@ import pytest
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.feed import FeedCamera
+from agent.adapters.picamera import PiCamera, PiCameraSettings
 from agent.adapters.rtsp_feed import run_feed
 from agent.adapters.v4l2 import V4l2Camera, V4l2Settings
 from agent.adapters.videofile import VideoFileCamera
+from agent.core.video import FrameSize
 from agent.errors import CameraError, CameraGoneError
 from agent.ports import Camera
 from tests.fakes.camera import FakeCamera, Hang, Show
 from tests.fakes.clip import write_clip
 from tests.fakes.clock import FakeClock
+from tests.fakes.libcamera import FakeBoard
 from tests.fakes.network_camera import NetworkCamera
 
 ENDS_WITHIN_S = 60.0  # generous: it bounds a hang, it measures nothing
@@ -74,6 +77,16 @@ def _feed(tmp_path: Path, stack: ExitStack) -> Rig:
     )
 
 
+def _picamera(_: Path, stack: ExitStack) -> Rig:
+    patch = pytest.MonkeyPatch()
+    stack.callback(patch.undo)
+    FakeBoard(SystemClock()).install(patch)
+    return Rig(
+        present=lambda: PiCamera(SystemClock(), PiCameraSettings(size=FrameSize(600, 400))),
+        absent=lambda: PiCamera(SystemClock(), PiCameraSettings(number=9)),
+    )
+
+
 def _fake(_: Path, __: ExitStack) -> Rig:
     return Rig(
         present=lambda: FakeCamera(FakeClock(), [Show(frames=50), Hang()]),
@@ -86,6 +99,7 @@ RIGS: dict[str, Callable[[Path, ExitStack], Rig]] = {
     "video file, unpaced, odd sides, 4:4:4": _file_unpaced,
     "v4l2": _v4l2,
     "feed": _feed,
+    "picamera2, on a fake board": _picamera,
     "fake": _fake,
 }
 
