@@ -24,7 +24,7 @@ from typing import Any, Literal
 from agent.adapters.analysis import ANALYSIS_MOST
 from agent.adapters.libav_source import Instant, instant_of
 from agent.core.video import I420, FrameSize, Plane, RawFrame, StreamMode
-from agent.errors import CameraError, CameraGoneError
+from agent.errors import CameraError, CameraGoneError, ConfigurationError
 from agent.ports import Clock
 
 # Buffers of the main stream. One is being filled, one lent to us, up to three wait in a hardware encoder, one is spare;
@@ -44,8 +44,8 @@ class PiCameraSettings:
         number: Which camera of the board, in picamera2's order.
         size: Wanted picture size; the ISP may align it.
         rate_hz: Frames a second in good light.
-        night_rate_hz: Frames a second that may be given up to at night, for exposures as
-            long as 1 / `night_rate_hz`; equal to `rate_hz`, the rate is fixed.
+        max_exposure_us: Longest exposure at night. Longer than a frame's time, it lets
+            the rate fall to what it needs; None never does.
         exposure: libcamera's metering profile: "short" keeps walkers sharp and is noisier.
         brightness_ev: Exposure compensation, in stops.
         focus_dioptres: Fixed focus at 1 / distance in metres, 0 = infinity; None focuses
@@ -57,17 +57,22 @@ class PiCameraSettings:
     number: int = 0
     size: FrameSize = FrameSize(1920, 1080)  # noqa: RUF009 - frozen
     rate_hz: int = 15
-    night_rate_hz: int = 15
+    max_exposure_us: int | None = None
     exposure: Literal["normal", "short", "long"] = "normal"
     brightness_ev: float = 0.0
     focus_dioptres: float | None = None
-    rotation_degrees: Literal[0, 180] = 0
+    rotation_degrees: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.night_rate_hz <= self.rate_hz:
-            raise ValueError(f"a night rate of {self.night_rate_hz} Hz, expected 1 to {self.rate_hz}")
-        if self.rotation_degrees not in (0, 180):
-            raise ValueError(f"a rotation of {self.rotation_degrees} degrees, expected 0 or 180")
+        if self.rate_hz < 1 or (self.max_exposure_us is not None and self.max_exposure_us < 1):
+            raise ConfigurationError(
+                f"{self.rate_hz} Hz and exposures of up to {self.max_exposure_us} us, expected both above 0"
+            )
+        if self.rotation_degrees not in {0, 180}:
+            raise ConfigurationError(
+                f"a camera module turned by {self.rotation_degrees} degrees, expected 0 or 180",
+                hint="the image processor of a Raspberry Pi cannot turn by 90; mount the module upright",
+            )
 
 
 class LentPicture:
@@ -98,13 +103,13 @@ class PiCamera:
     """One camera module.
 
     Args:
-        settings: What to ask it for.
         clock: The machine's clocks.
+        settings: What to ask it for.
     """
 
-    def __init__(self, settings: PiCameraSettings, clock: Clock) -> None:
-        self._settings = settings
+    def __init__(self, clock: Clock, settings: PiCameraSettings) -> None:
         self._clock = clock
+        self._settings = settings
         self._session: _Session | None = None
 
     def open(self) -> StreamMode:
@@ -304,8 +309,9 @@ def _analysis_size(size: FrameSize) -> tuple[int, int]:
 def _controls(device: Any, settings: PiCameraSettings, libcamera: Any) -> dict[str, Any]:  # noqa: ANN401 - no types
     controls = libcamera.controls
     profile = controls.AeExposureModeEnum
+    frame_us = 1_000_000 // settings.rate_hz
     wanted = {
-        "FrameDurationLimits": (1_000_000 // settings.rate_hz, 1_000_000 // settings.night_rate_hz),
+        "FrameDurationLimits": (frame_us, max(frame_us, settings.max_exposure_us or 0)),
         "AeEnable": True,
         "AeExposureMode": {"normal": profile.Normal, "short": profile.Short, "long": profile.Long}[settings.exposure],
         "ExposureValue": settings.brightness_ev,
