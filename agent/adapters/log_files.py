@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from agent.adapters.atomic_files import make_folders, storage_error, sync_directory, write_all
+from agent.adapters.folder_lock import lock_folder
 from agent.errors import StorageError
 from agent.ports import Fact
 
@@ -51,7 +52,7 @@ class LogFiles:
         keep_files: How many files to keep, the one being written included.
 
     Raises:
-        StorageError: The folder or its newest file cannot be read or written.
+        StorageError: The folder or its newest file cannot be read or written, or another process writes there.
     """
 
     def __init__(self, folder: Path, *, max_file_bytes: int = 4 * 1024 * 1024, keep_files: int = 16) -> None:
@@ -66,6 +67,7 @@ class LogFiles:
         self._torn = False
         self.repaired_bytes = 0
         make_folders(folder)
+        self._lock = lock_folder(folder)
         try:
             self._open_newest()
         except OSError as error:
@@ -79,10 +81,11 @@ class LogFiles:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        """Let go of the file and the folder."""
+        self._close_file()
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
     def append(self, kind: str, at: datetime, **facts: Fact) -> None:
         """Make one event durable.
@@ -129,11 +132,16 @@ class LogFiles:
         self._size_bytes = whole
         self._next = _first_number(newest) + written.count(b"\n", 0, whole)
 
+    def _close_file(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def _begin(self) -> None:
         """Start the next file, and drop the oldest beyond what is kept."""
         path = self._folder / f"events-{self._next:012d}.jsonl"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-        self.close()
+        self._close_file()
         self._descriptor = descriptor
         self._size_bytes = 0
         os.fchmod(descriptor, 0o640)  # whatever the umask: the link's group reads the log

@@ -26,7 +26,6 @@ start a segment for which there is no room.
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -38,6 +37,7 @@ from typing import Self
 
 from agent.adapters.atomic_files import read_capped, storage_error, write_atomically
 from agent.adapters.disk import Disk
+from agent.adapters.folder_lock import lock_folder
 from agent.core.retention import StoredSegment
 from agent.core.sealing.chunks import CHUNK_BYTES, PAYLOAD_NONCE_BYTES, SEALED_CHUNK_BYTES
 from agent.core.sealing.header import SealedBytes, parse_header
@@ -109,7 +109,7 @@ class Ring:
         self._running: set[RingSegment] = set()
         self._check_mounted()
         self._disk.make_folders(folder)
-        self._lock = _lock(folder)
+        self._lock = lock_folder(folder)
         try:
             self.recovery = self._recover()
             self._capacity_bytes = self._attainable_bytes()
@@ -497,17 +497,3 @@ def _opens(part: Path) -> bool:
             return False
         wanted_bytes = PAYLOAD_NONCE_BYTES + SEALED_CHUNK_BYTES
         return len(source.take(wanted_bytes)) == wanted_bytes
-
-
-def _lock(folder: Path) -> int:
-    """Return a descriptor that keeps other recorders out of `folder` while it is open."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise storage_error("open", folder, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise StorageError(f"another process records into {folder}", hint="two recorders need two folders") from error
-    return descriptor

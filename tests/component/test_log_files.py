@@ -133,6 +133,40 @@ def test_damage_in_the_middle_is_told_and_not_skipped(tmp_path: Path, damage: by
         list(read_events(tmp_path))
 
 
+def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    with LogFiles(tmp_path) as log:
+        with pytest.raises(StorageError, match="another process"):
+            LogFiles(tmp_path)
+
+        log.append("boot", NOON)
+
+    assert kinds(tmp_path) == ["boot"]
+
+
+def test_a_torn_line_that_could_not_be_cut_off_at_once_is_cut_off_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LogFiles(tmp_path) as log:
+        log.append("boot", NOON)
+
+        def write_half(descriptor: int, data: bytes) -> None:
+            os.write(descriptor, data[: len(data) // 2])
+            raise OSError(5, "Input/output error")
+
+        def refuse(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(log_files, "write_all", write_half)
+        monkeypatch.setattr(log_files.os, "ftruncate", refuse)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="input/output"):
+                log.append("removal", NOON)
+        monkeypatch.undo()
+        log.append("storage-recovered", NOON)
+
+    assert kinds(tmp_path) == ["boot", "storage-recovered"]
+
+
 def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
 
