@@ -28,6 +28,7 @@ from tuf.api.metadata import Metadata, Role, Root, Targets
 from agent.core.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
 from agent.core.policy.charter import Charter, parse_charter
 from agent.core.policy.release import CHARTER_PATH, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from agent.core.policy.roles import expected_roles
 from agent.core.policy.words import write_instant
 from agent.errors import BundleFormatError, DocumentFormatError, PolicyError, RollbackError, SignatureError
 from provisioning.authority.cross_check import check_documents
@@ -197,7 +198,13 @@ def draft_founding(
         created_at=now,
         base={},
         documents={CHARTER_PATH: charter_json},
-        metadata={ROOT: Metadata(root).to_bytes(), TARGETS: Metadata(targets).to_bytes()},
+        metadata={
+            ROOT: Metadata(root).to_bytes(),
+            TARGETS: Metadata(targets).to_bytes(),
+            # Empty, so that every office proves at the start that it can sign, and so that a release without
+            # one of them is refused for ever after: nobody can withhold a role by leaving it out.
+            **{role: Metadata(next_role(None, {}, version=1, now=now)).to_bytes() for role in expected_roles(charter)},
+        },
     )
 
 
@@ -227,7 +234,13 @@ def draft_documents(
         withdrawn=withdrawn,
         metadata={
             role: Metadata(
-                next_role(_current(city, role), _signed_by(role, documents, city), withdrawn, now=now)
+                next_role(
+                    city.delegated[role].signed,
+                    _signed_by(role, documents, city),
+                    withdrawn,
+                    version=city.version(role) + 1,
+                    now=now,
+                )
             ).to_bytes()
             for role in roles
         },
@@ -262,7 +275,8 @@ def draft_succession(
     targets = plan_targets(charter, charter_json, seats, version=city.version(TARGETS) + 1, now=now)
     metadata = {ROOT: Metadata(root).to_bytes(), TARGETS: Metadata(targets).to_bytes()}
     for role in _to_sign_anew(city, targets):
-        metadata[role] = Metadata(next_role(_current(city, role), {}, now=now)).to_bytes()
+        current = city.delegated[role].signed if role in city.delegated else None
+        metadata[role] = Metadata(next_role(current, {}, version=city.version(role) + 1, now=now)).to_bytes()
     return Draft(created_at=now, base=city.release, documents={CHARTER_PATH: charter_json}, metadata=metadata)
 
 
@@ -482,22 +496,20 @@ def _refuse_foreign(draft: Draft, standings: list[Standing]) -> None:
 
 
 def _to_sign_anew(city: PublishedCity, targets: Targets) -> list[str]:
-    """Return the roles whose metadata would no longer verify under `targets`."""
+    """Return the roles that have no metadata yet, or none that verifies under `targets`.
+
+    A role that `targets` no longer has is left as it is: what it narrowed stays in the cameras' own ledgers.
+    """
     lapsed = []
-    for role, metadata in city.delegated.items():
-        if role not in delegations(targets)[1]:
-            continue  # the camera's own ledger keeps what such a role has narrowed
-        if not targets.get_verification_result(role, metadata.signed_bytes, metadata.signatures):
+    for role in delegations(targets)[1]:
+        metadata = city.delegated.get(role)
+        if metadata is None or not targets.get_verification_result(role, metadata.signed_bytes, metadata.signatures):
             lapsed.append(role)
     return sorted(lapsed)
 
 
 def _signed_by(role: str, documents: Mapping[str, bytes], city: PublishedCity) -> dict[str, bytes]:
     return {path: raw for path, raw in documents.items() if role_of(path, city.targets.signed).name == role}
-
-
-def _current(city: PublishedCity, role: str) -> Targets | None:
-    return city.delegated[role].signed if role in city.delegated else None
 
 
 def _online(root: Root) -> dict[str, Key]:

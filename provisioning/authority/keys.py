@@ -23,6 +23,8 @@ from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Si
 from agent.errors import KeyFormatError, SignatureError, UsageError
 from provisioning.authority import files, pkcs8
 
+KEY_TYPE = "ed25519"  # what cameras read, and nothing else
+
 CARD_FILE = "card.json"
 PRIVATE_FILE = "private.pem"
 URI_FILE = "signer.uri"
@@ -64,6 +66,13 @@ class KeyCard:
             )
         if not 0 < len(self.name) <= _MAX_NAME_CHARACTERS or not self.name.isprintable() or not self.name.strip():
             raise UsageError(f"{self.name!r} is not a name of 1 to {_MAX_NAME_CHARACTERS} printable characters")
+
+        if self.key.keytype != KEY_TYPE:
+            # One kind of key is one kind of hostile bytes less for a camera to read.
+            raise KeyFormatError(
+                f"the key of {self.name} is of type {self.key.keytype}, expected {KEY_TYPE}",
+                hint="make an Ed25519 key in the token",
+            )
 
     @property
     def fingerprint(self) -> str:

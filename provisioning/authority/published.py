@@ -56,7 +56,7 @@ class PublishedCity:
         first_root: The root that the walk started from.
         root: The newest root.
         targets: The charter and the delegations.
-        delegated: Role metadata by role name; a role that has signed nothing yet is absent.
+        delegated: Role metadata by role name.
         documents: Content of each document by target path, such as "grants/g-2026-001.json".
         snapshot: Versions of the above.
         timestamp: When the backend last vouched for the snapshot.
@@ -77,12 +77,11 @@ class PublishedCity:
         return self.documents[CHARTER_PATH]
 
     def version(self, role: str) -> int:
-        """Return the version of `role` in force; 0 when it has signed nothing yet."""
+        """Return the version of `role` in force, or its last one if the city has it no more; 0 if it never had."""
         if role == ROOT:
             return self.root.signed.version
-        if role == TARGETS:
-            return self.targets.signed.version
-        return self.delegated[role].signed.version if role in self.delegated else 0
+        listed = self.snapshot.signed.meta.get(f"{role}.json")
+        return 0 if listed is None else listed.version
 
     def signers(self, path: str) -> tuple[Holder, ...]:
         """Return who signed the document at `path`, in the order of their offices."""
@@ -121,8 +120,6 @@ def verify_release(release: ReleaseFiles, first_root: bytes) -> PublishedCity:
     delegated: dict[str, Metadata[Targets]] = {}
     documents: dict[str, bytes] = dict(_documents(release, TARGETS, targets.signed, used))
     for role in delegations(targets.signed)[1].values():
-        if f"{role.name}.json" not in snapshot.signed.meta:
-            continue
         raw = _take(release, _name(role.name, snapshot.signed), used)
         metadata = _delegated(targets.signed, role.name, raw)
         _expect_version(role.name, metadata.signed.version, snapshot.signed.meta[f"{role.name}.json"].version)

@@ -124,7 +124,12 @@ def plan_targets(
 
 
 def next_role(
-    current: Targets | None, documents: Mapping[str, bytes], withdrawn: Collection[str] = (), *, now: datetime
+    current: Targets | None,
+    documents: Mapping[str, bytes],
+    withdrawn: Collection[str] = (),
+    *,
+    version: int,
+    now: datetime,
 ) -> Targets:
     """Return the next version of a role's metadata, with `documents` added.
 
@@ -132,13 +137,10 @@ def next_role(
         current: The version in force; None for a role that has signed nothing yet.
         documents: Content by target path.
         withdrawn: Target paths that it no longer vouches for.
+        version: Its number.
         now: When it is drafted.
     """
     added = {path: TargetFile.from_data(path, content, [HASH]) for path, content in documents.items()}
     listed = {} if current is None else current.targets
     kept = {path: target for path, target in listed.items() if path not in withdrawn}
-    return Targets(
-        version=1 if current is None else current.version + 1,
-        expires=now + ROLE_LIVES,
-        targets=dict(sorted({**kept, **added}.items())),
-    )
+    return Targets(version=version, expires=now + ROLE_LIVES, targets=dict(sorted({**kept, **added}.items())))

@@ -42,7 +42,6 @@ def city(tmp_path: Path) -> CityFolder:
 @pytest.fixture
 def run(city: CityFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return what runs a command as the holder of an office would, with a key of the founded city."""
-
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(office: str, command: str, *words: str, at_the_backend: bool = True) -> str:

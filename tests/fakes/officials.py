@@ -44,7 +44,7 @@ def found(path: Path, *, now: datetime = FOUNDED_AT) -> CityFolder:
     """Found Example City in `path`, as its root officials would."""
     folder = CityFolder(path=path)
     draft = prepare_city(folder, example_charter(), cards(), now=now)
-    publish(folder, signed_by(draft, "city-manager", "it-director", root=None, now=now), now=now)
+    publish(folder, signed_by(draft, *OFFICES, root=None, now=now), now=now)
     return folder
 
 

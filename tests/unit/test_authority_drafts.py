@@ -14,6 +14,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from agent.core.bundle import decode_bundle
 from agent.core.policy.documents import canonical_document
+from agent.core.policy.roles import expected_roles
 from agent.errors import (
     ClauseViolationError,
     DocumentFormatError,
@@ -28,7 +29,7 @@ from provisioning.authority.drafts import Draft, check_draft, draft_documents, d
 from provisioning.authority.published import verify_release
 from provisioning.authority.trust import trust_city, trusted_root
 from tests.fakes.documents import DAY, NOON, example_charter, grant, hold, restriction, revocation, waiver
-from tests.fakes.officials import FOUNDED_AT, cards, enact, found, official, propose, signed_by
+from tests.fakes.officials import FOUNDED_AT, OFFICES, cards, enact, found, official, propose, signed_by
 
 APPROVING = ("city-manager", "it-director", "police-chief")
 GRANT_PATH = "grants/g-2026-001.json"
@@ -57,26 +58,38 @@ def altered(draft: Draft, change: Callable[[dict[str, Any]], None]) -> Draft:
 # --- founding -------------------------------------------------------------------
 
 
-def test_a_city_is_founded_when_the_threshold_of_root_officials_signed(tmp_path: Path) -> None:
+def test_a_city_is_founded_when_every_office_showed_that_it_can_sign(tmp_path: Path) -> None:
     folder = CityFolder(path=tmp_path / "city")
     draft = prepare_city(folder, example_charter(), cards(), now=FOUNDED_AT)
 
-    founded = publish(folder, signed_by(draft, "city-manager", "police-chief", root=None), now=NOON)
+    founded = publish(folder, signed_by(draft, *OFFICES, root=None), now=NOON)
 
     assert founded.signers("charter.json")[0].office == "city-manager"
     assert {holder.office for holder in founded.holders()} == {*APPROVING, "custodian"}
+    assert set(founded.delegated) == set(expected_roles(example_charter()))
     assert founded.signed_at == NOON
 
 
-def test_a_founding_that_too_few_signed_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("absent", OFFICES)
+def test_a_founding_that_one_office_did_not_sign_is_refused_by_name(tmp_path: Path, absent: str) -> None:
     folder = CityFolder(path=tmp_path / "city")
-    draft = signed_by(prepare_city(folder, example_charter(), cards(), now=NOON), "city-manager", root=None)
-    before = files_in(folder)
+    draft = prepare_city(folder, example_charter(), cards(), now=NOON)
+    draft = signed_by(draft, *(office for office in OFFICES if office != absent), root=None)
 
-    with pytest.raises(SignatureError, match=r"1 of 2 signatures.*it-director.*police-chief"):
+    with pytest.raises(SignatureError, match=rf"missing Holder of {absent} \({absent}\)"):
         publish(folder, draft, now=NOON)
 
-    assert files_in(folder) | {str(folder.online / ".lock"): b""} == before | {str(folder.online / ".lock"): b""}
+    assert not folder.bundle_path.exists()
+
+
+def test_too_few_root_officials_found_no_city(tmp_path: Path) -> None:
+    folder = CityFolder(path=tmp_path / "city")
+    draft = signed_by(prepare_city(folder, example_charter(), cards(), now=NOON), "city-manager", root=None)
+
+    with pytest.raises(SignatureError, match=r"root has 1 of 2 signatures.*it-director.*police-chief"):
+        publish(folder, draft, now=NOON)
+
+    assert not folder.bundle_path.exists()
 
 
 def test_the_backends_keys_are_for_the_backend_only(city: CityFolder) -> None:
@@ -252,7 +265,7 @@ def test_a_stale_draft_is_refused_with_a_hint_to_draft_again(city: CityFolder) -
     enact(city, grant(), *APPROVING)
     before = files_in(city)
 
-    with pytest.raises(RollbackError, match="grants had version 0, it now has 1") as refused:
+    with pytest.raises(RollbackError, match="grants had version 1, it now has 2") as refused:
         publish(city, late, now=NOON)
 
     assert "draft it again" in str(refused.value.hint)
@@ -331,7 +344,7 @@ def test_two_officials_restrict_at_once_without_waiting_for_each_other(city: Cit
     publish(city, one, now=NOON)
     publish(city, other, now=NOON)
 
-    assert {"restrictions-police-chief", "restrictions-it-director"} <= set(read_city(city).delegated)
+    assert {read_city(city).version(f"restrictions-{office}") for office in ("police-chief", "it-director")} == {2}
 
 
 def test_concurrent_publishers_wait_for_each_other(city: CityFolder) -> None:
@@ -347,7 +360,7 @@ def test_concurrent_publishers_wait_for_each_other(city: CityFolder) -> None:
     for thread in threads:
         thread.join()
 
-    assert len(read_city(city).delegated) == 3
+    assert {read_city(city).version(f"restrictions-{office}") for office in APPROVING} == {2}
     assert read_city(city).timestamp.signed.version == 4
 
 
@@ -384,7 +397,7 @@ def test_a_copy_of_the_bundle_is_enough_to_draft_against_and_not_to_publish(city
     with pytest.raises(UsageError, match="no keys to publish with"):
         publish(copy, draft, now=NOON)
 
-    assert publish(city, draft, now=NOON).version("restrictions-police-chief") == 1
+    assert publish(city, draft, now=NOON).version("restrictions-police-chief") == 2
 
 
 # --- succession -----------------------------------------------------------------
@@ -404,7 +417,9 @@ def test_a_new_holder_takes_over_what_the_old_one_signed(city: CityFolder) -> No
 
     assert new.card.key.keyid in {holder.keyid for holder in published.signers(GRANT_PATH)}
     assert published.version("root") == 2
-    assert set(draft.metadata) == {"root", "targets", "grants", "restrictions-police-chief"}
+    assert set(draft.metadata) == {
+        "root", "targets", "grants", "restrictions-police-chief", "revocations-police-chief",
+    }  # fmt: skip
 
 
 def test_a_departed_holder_signs_nothing_any_more(city: CityFolder) -> None:
@@ -413,7 +428,7 @@ def test_a_departed_holder_signs_nothing_any_more(city: CityFolder) -> None:
     draft = signed_by(
         draft_succession(read_city(city), (new.card,), now=NOON), "city-manager", "it-director", root=root
     )
-    publish(city, draft, now=NOON)
+    publish(city, sign_draft(draft, new, root, now=NOON), now=NOON)
 
     with pytest.raises(SignatureError, match="may not sign this"):
         signed_by(propose(city, restriction()), "police-chief", root=root)

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from agent.errors import KeyFormatError, SignatureError, UsageError
 from provisioning.authority.keys import KeyCard, adopt_token, make_key, open_key
@@ -100,6 +101,13 @@ def test_a_card_whose_key_was_exchanged_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_card_is_refused(raw: bytes) -> None:
     with pytest.raises(KeyFormatError):
         KeyCard.parse(raw)
+
+
+def test_a_key_that_cameras_do_not_read_is_refused() -> None:
+    key = CryptoSigner.generate_ecdsa().public_key
+
+    with pytest.raises(KeyFormatError, match="expected ed25519"):
+        KeyCard(office="police-chief", name="A. Chief", key=key)
 
 
 def test_a_private_key_under_another_card_is_refused(tmp_path: Path) -> None:
