@@ -286,6 +286,7 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        disable=not sys.stderr.isatty(),  # a log gets no bar and no blank line in its place
     )
 
 
