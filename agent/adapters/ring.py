@@ -50,7 +50,7 @@ from agent.ports import RingUse
 _SEQUENCE = "sequence"  # the last number given, written when no name in the ring would tell it any more
 _PROBE = ".probe"
 _PROBE_BYTES = 4096  # a whole block, so that a disk without a free one says so
-_SEGMENTS = "[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]/*.mp4.age*"
+_DAY_LEVELS = 3  # year, month, day
 _RESERVED_SEGMENTS = 2  # of each layer: the one being written and its successor
 
 
@@ -268,15 +268,16 @@ class Ring:
         """Read the ring from its names and settle partial segments."""
         self._last_sequence = self._read_sequence()
         found = []
-        for path in self._folder.glob(_SEGMENTS):
-            name = parse_segment_name(path.name)
-            if name is None or path.is_symlink() or not path.is_file():
+        for entry in _files(self._folder, levels=_DAY_LEVELS):
+            name = parse_segment_name(entry.name)
+            if name is None:
                 continue
             self._last_sequence = max(self._last_sequence, name.sequence)
             if name.running:
-                self._parts[path] = name
+                self._parts[Path(entry.path)] = name
             else:
-                found.append(self._stored(path, name))
+                size_bytes = entry.stat(follow_symlinks=False).st_size
+                found.append(name.stored(path=_below(entry.path), size_bytes=size_bytes))
         for segment in sorted(found, key=attrgetter("sequence")):
             self._add(segment)
         settled = [self._settle(part) for part in tuple(self._parts)]
@@ -303,7 +304,7 @@ class Ring:
             self._disk.rename(part, marked)
             stored = self._stored(marked, name.cut_short())
         else:
-            self._remember_sequence(without={part.relative_to(self._folder).as_posix()})
+            self._remember_sequence(without={_below(str(part))})
             self._disk.remove(part)
         if part.parent.is_dir():
             self._disk.sync_directory(part.parent)
@@ -313,7 +314,7 @@ class Ring:
         return stored
 
     def _stored(self, path: Path, name: SegmentName) -> StoredSegment:
-        return name.stored(path=path.relative_to(self._folder).as_posix(), size_bytes=path.stat().st_size)
+        return name.stored(path=_below(str(path)), size_bytes=path.stat().st_size)
 
     def _trim(self, part: Path) -> None:
         """Give back the blocks set aside beyond what was written."""
@@ -327,11 +328,7 @@ class Ring:
     def _remember_sequence(self, *, without: AbstractSet[str]) -> None:
         """Write the last number down if, `without` these files, no name would tell it any more."""
         told = [segment.sequence for path, segment in self._segments.items() if path not in without]
-        told += [
-            name.sequence
-            for part, name in self._parts.items()
-            if part.relative_to(self._folder).as_posix() not in without
-        ]
+        told += [name.sequence for part, name in self._parts.items() if _below(str(part)) not in without]
         if max(told, default=0) < self._last_sequence:
             write_atomically(self._folder / _SEQUENCE, b"%d\n" % self._last_sequence)
 
@@ -497,3 +494,21 @@ def _opens(part: Path) -> bool:
             return False
         wanted_bytes = PAYLOAD_NONCE_BYTES + SEALED_CHUNK_BYTES
         return len(source.take(wanted_bytes)) == wanted_bytes
+
+
+def _files(folder: Path | str, *, levels: int) -> Iterator[os.DirEntry[str]]:
+    """Yield the regular files that lie `levels` folders deep; links are not followed.
+
+    A full card holds tens of thousands: the directory entries tell what they are, no file is asked.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if levels and entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, levels=levels - 1)
+            elif not levels and entry.is_file(follow_symlinks=False):
+                yield entry
+
+
+def _below(path: str) -> str:
+    """Return the part of a segment's path that lies below the footage folder."""
+    return "/".join(path.split("/")[-_DAY_LEVELS - 1 :])

@@ -10,7 +10,7 @@ Pure. A file whose name is not exactly of this form is somebody else's.
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agent.core.retention import StoredSegment
 from agent.core.video import Layer
@@ -19,7 +19,6 @@ _FORM = re.compile(
     r"(?P<camera_id>[a-z0-9][a-z0-9-]{0,62})-(?P<started_at>[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-(?P<sequence>[0-9]{8,12})"
     r"(?P<sealed>\.sealed)?(?P<truncated>\.truncated)?\.mp4\.age(?P<part>\.part)?"
 )
-_TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +85,7 @@ def parse_segment_name(file: str) -> SegmentName | None:
     if not match:
         return None
     try:
-        started_at = datetime.strptime(match["started_at"], _TIME_FORMAT).replace(tzinfo=UTC)
+        started_at = datetime.fromisoformat(match["started_at"])  # ten times as fast as strptime; a card has thousands
     except ValueError:  # such as a 30th of February
         return None
     return SegmentName(
