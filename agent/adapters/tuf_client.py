@@ -14,6 +14,7 @@ Delegated roles are loaded whether or not they have expired: a restriction does 
 lapse with its role. Their expiry is in the release, for the core to judge.
 """
 
+import io
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from securesystemslib.exceptions import Error as SecureSystemsLibError
 from securesystemslib.signer import Key
@@ -68,6 +70,14 @@ class BundleFetcher(FetcherInterface):
     def __init__(self, entries: Mapping[str, bytes]) -> None:
         self._entries = entries
 
+    @contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """Yield the entry `url` as a file; in memory, where the library's own would make one on disk."""
+        content = b"".join(self._fetch(url))
+        if len(content) > max_length:
+            raise DownloadLengthMismatchError(f"{url} has {len(content)} bytes, more than the {max_length} signed")
+        yield io.BytesIO(content)
+
     def _fetch(self, url: str) -> Iterator[bytes]:
         try:
             content = self._entries[url]
@@ -92,16 +102,17 @@ def verify_bundle(entries: Mapping[str, bytes], *, trusted_root: bytes, now: dat
         StorageError: The scratch folder cannot be written.
     """
     with _named_errors(), tempfile.TemporaryDirectory(prefix="lamppost-tuf-") as scratch:
-        updater = open_updater(Path(scratch), BundleFetcher(entries), trusted_root=trusted_root, now=now)
+        fetcher = BundleFetcher(entries)
+        updater = open_updater(Path(scratch), fetcher, trusted_root=trusted_root, now=now)
         updater.refresh()
-        return _read_release(updater, Path(scratch))
+        return _read_release(updater, fetcher, Path(scratch))
 
 
 def open_updater(folder: Path, fetcher: FetcherInterface, *, trusted_root: bytes, now: datetime) -> Updater:
     """Return the library's client at the start of one update, with our bounds and our clock.
 
     Args:
-        folder: Where the client keeps metadata; must exist.
+        folder: Where the client keeps metadata; must exist. The fewer disks below it, the better.
         fetcher: Where it gets them.
         trusted_root: Root metadata to start from.
         now: The time to judge expiry by.
@@ -109,8 +120,6 @@ def open_updater(folder: Path, fetcher: FetcherInterface, *, trusted_root: bytes
     updater = Updater(
         metadata_dir=str(folder),
         metadata_base_url=METADATA,
-        target_dir=str(folder / "targets"),
-        target_base_url=TARGETS,
         fetcher=fetcher,
         config=UpdaterConfig(
             max_root_rotations=MAX_ROOT_ROTATIONS,
@@ -131,7 +140,7 @@ def _judge_expiry_at(updater: Updater, now: datetime) -> None:
     updater._trusted_set.reference_time = now  # noqa: SLF001 - see above
 
 
-def _read_release(updater: Updater, folder: Path) -> Release:
+def _read_release(updater: Updater, fetcher: FetcherInterface, folder: Path) -> Release:
     """Return what the client trusts after a successful refresh, and everything its roles vouch for."""
     root = _load(Root, folder, "root")
     timestamp = _load(Timestamp, folder, "timestamp")
@@ -153,7 +162,7 @@ def _read_release(updater: Updater, folder: Path) -> Release:
         top_level={name: _rule(name, role, root.keys) for name, role in root.roles.items()},
         delegations=delegations,
         documents=tuple(
-            _download(updater, folder, role=role, version=metadata.version, target=target)
+            _document(updater, fetcher, role=role, version=metadata.version, target=target)
             for role, metadata in listing.items()
             for target in metadata.targets.values()
         ),
@@ -182,7 +191,9 @@ def _load_role(updater: Updater, folder: Path, rule: SigningRule, snapshot: Snap
     return role
 
 
-def _download(updater: Updater, folder: Path, *, role: str, version: int, target: TargetFile) -> SignedDocument:
+def _document(
+    updater: Updater, fetcher: FetcherInterface, *, role: str, version: int, target: TargetFile
+) -> SignedDocument:
     """Return one document, with length and hash verified against the metadata of the role that vouches for it."""
     if updater.get_targetinfo(target.path) != target:
         raise SignatureError(f"role {role} vouches for {target.path}, which is not its own (TUF 4.5)")
@@ -190,8 +201,9 @@ def _download(updater: Updater, folder: Path, *, role: str, version: int, target
         raise BundleFormatError(f"{target.path} is not named by its SHA-256 alone (TUF 4.5)")
     if target.length > MAX_DOCUMENT_BYTES:
         raise BundleFormatError(f"{target.path} has {target.length} bytes, more than the {MAX_DOCUMENT_BYTES} allowed")
-    downloaded = updater.download_target(target, filepath=str(folder / "document"))
-    return SignedDocument(path=target.path, role=role, role_version=version, raw=Path(downloaded).read_bytes())
+    raw = fetcher.download_bytes(f"{TARGETS}{target.get_prefixed_paths()[0]}", target.length)
+    target.verify_length_and_hashes(raw)  # TUF 5.7.3
+    return SignedDocument(path=target.path, role=role, role_version=version, raw=raw)
 
 
 def _delegations(targets: Targets) -> tuple[SigningRule, ...]:

@@ -71,16 +71,12 @@ class PolicyIntake:
 
     @property
     def floors(self) -> Floors:
-        """The floors as of now: the monotonic clock has carried the time floor on."""
-        elapsed = timedelta(microseconds=self._clock.monotonic_us() - self._floors_at_us)
-        return self._floors.carried_on(elapsed, self.clock_state())
+        """The floors as of now."""
+        return self._read_clocks()[0]
 
     def clock_state(self) -> ClockState:
         """Return the time as the camera may believe it."""
-        floor = self._floors.time
-        if floor is not None:
-            floor += timedelta(microseconds=self._clock.monotonic_us() - self._floors_at_us)
-        return believe(self._clock.now(), self._clock.quality(), floor)
+        return self._read_clocks()[1]
 
     def offer(self, packed: bytes) -> bool:
         """Verify, admit, keep and obey the bundle `packed`; return False if it is the one in force already.
@@ -94,7 +90,7 @@ class PolicyIntake:
         """
         if self._accepted is not None and packed == self._accepted.bundle and not self._in_force.suspended:
             return False
-        clock, floors = self.clock_state(), self.floors
+        floors, clock = self._read_clocks()
         release = verify_bundle(decode_bundle(packed), trusted_root=self._trusted_root, now=clock.now)
         admission = admit(release, floors=floors, ledger=self._ledger, clock=clock)
         accepted = AcceptedPolicy(
@@ -117,10 +113,17 @@ class PolicyIntake:
             StorageError: It cannot be written; the old floors still hold.
         """
         floors = self.floors
-        if floors.time == self._floors.time:
+        if floors == self._floors:
             return
         self._store.raise_floors(floors)
         self._obey(floors, self._accepted)
+
+    def _read_clocks(self) -> tuple[Floors, ClockState]:
+        """Return floors and time as of one reading of both clocks."""
+        wall, quality = self._clock.now(), self._clock.quality()
+        elapsed = timedelta(microseconds=self._clock.monotonic_us() - self._floors_at_us)
+        floors = self._floors.carried_on(elapsed, wall=wall, quality=quality)
+        return floors, believe(wall, quality, floors.time)
 
     @property
     def _ledger(self) -> tuple[SignedDocument, ...]:

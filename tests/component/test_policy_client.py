@@ -259,10 +259,13 @@ def test_a_forged_time_source_poisons_the_floor_for_no_longer_than_a_release_is_
     clock.step(3650 * DAY)
     intake.save_time()
     clock.step(-3650 * DAY)
-
     intake.offer(city.publish(after=HOUR))
 
-    assert intake.floors.time == NOON + city.charter.offline_for
+    clock.advance(3 * DAY)
+    city.now = clock.now()
+    intake.offer(city.publish())
+
+    assert intake.floors.seen == NOON + city.charter.offline_for
     assert intake.in_force.fresh_until > intake.clock_state().now
 
 

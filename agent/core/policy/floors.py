@@ -9,11 +9,11 @@ Versions rise with every accepted release and never fall, with one exception (TU
 how far the old online keys had counted, because a stolen one may have counted to
 the end.
 
-The time floor rises with signed times, with a synchronised clock and with the
-monotonic clock. It never rises past the end of the accepted release: by then
-nothing is granted any more, so a higher floor protects nothing, while a forged
-time source could otherwise push it years ahead and no honest release would ever
-be fresh again.
+The time floor has two parts. What is *proven* rises with signed times and with the
+monotonic clock, which nobody can forge. What was *seen* on a synchronised clock
+rises with it, but never past the end of the accepted release: by then nothing is
+granted any more, so a higher floor protects nothing, while a forged time source
+could otherwise push it years ahead and no honest release would be fresh again.
 
 When the floors, or the ledger beside them, are *lost*, nothing on the camera proves
 any more that a grant is not an old one, or that no restriction is missing. Then no
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
-from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.clock import ClockQuality
 from agent.core.policy.release import ROOT, SNAPSHOT, TIMESTAMP, Release
 from agent.core.policy.roles import GRANTS
 from agent.errors import RollbackError
@@ -41,7 +41,8 @@ class Floors:
         online_keys: Keys of timestamp and snapshot at that time.
         signed_at: Newest signed time accepted.
         fresh_until: End of the release accepted last.
-        time: Newest time proven to be past.
+        proven: Newest time proven to be past, by a signature and the monotonic clock since.
+        seen: Newest time a synchronised clock has shown, up to `fresh_until`.
         lost: Whether grants are suspended because files were lost.
         grants_above: While `lost`, the version of `grants` that must be passed; None if even that is unknown.
     """
@@ -50,9 +51,15 @@ class Floors:
     online_keys: frozenset[str] = frozenset()
     signed_at: datetime | None = None
     fresh_until: datetime | None = None
-    time: datetime | None = None
+    proven: datetime | None = None
+    seen: datetime | None = None
     lost: bool = False
     grants_above: int | None = None
+
+    @property
+    def time(self) -> datetime | None:
+        """The time that the present is not earlier than; None on a device that was never told one."""
+        return max((part for part in (self.proven, self.seen) if part), default=None)
 
     def refuse_older(self, release: Release) -> None:
         """Pass if nothing in `release` is older than what was accepted before.
@@ -93,7 +100,7 @@ class Floors:
     def raised_by(self, release: Release) -> Self:
         """Return the floors after `release` was accepted."""
         since = self.after_rotation(release)
-        proven = release.signed_at if self.time is None else max(self.time, release.signed_at)
+        proven = release.signed_at if self.proven is None else max(self.proven, release.signed_at)
         grants = release.versions.get(GRANTS, 0)
         lost = self.lost and (self.grants_above is None or grants <= self.grants_above)
         return replace(
@@ -105,17 +112,18 @@ class Floors:
             online_keys=release.online_keys,
             signed_at=release.signed_at,
             fresh_until=release.fresh_until,
-            time=proven,
+            proven=proven,
         )
 
-    def carried_on(self, elapsed: timedelta, clock: ClockState) -> Self:
-        """Return the floors after `elapsed` on the monotonic clock, and what a synchronised `clock` adds."""
-        if self.time is None or self.fresh_until is None:
+    def carried_on(self, elapsed: timedelta, *, wall: datetime, quality: ClockQuality) -> Self:
+        """Return the floors after `elapsed` on the monotonic clock, while the wall clock shows `wall`."""
+        if self.proven is None or self.fresh_until is None:
             return self
-        proven = self.time + elapsed
-        if clock.quality is ClockQuality.SYNCHRONISED:
-            proven = max(proven, clock.now)
-        return replace(self, time=max(self.time, min(proven, self.fresh_until)))
+        seen = self.seen
+        if quality is ClockQuality.SYNCHRONISED:
+            shown = min(wall, self.fresh_until)
+            seen = shown if seen is None else max(seen, shown)
+        return replace(self, proven=self.proven + elapsed, seen=seen)
 
 
 def _clause(role: str) -> str:
