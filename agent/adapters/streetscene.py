@@ -24,8 +24,8 @@ from agent.adapters.street.picture import (
     StreetTruth,
     VehicleTruth,
 )
+from agent.adapters.street.plan import PRIVATE_ZONES
 from agent.adapters.street.scenario import PRESET_NAMES, Conditions, Kind, Scenario, preset
-from agent.adapters.street.scenery import PRIVATE_ZONES
 from agent.core.video import FrameSize, Plane, RawFrame, StreamMode
 from agent.errors import CameraError
 from agent.ports import Clock
@@ -64,7 +64,7 @@ class StreetSceneCamera:
         paced: Real time (True) or as fast as it goes.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a property of a camera, and keyword-only
+    def __init__(
         self,
         *,
         clock: Clock,

@@ -7,7 +7,7 @@ import pytest
 
 from agent.adapters.street.scenario import Conditions, Kind, Path, Person, Placement, Scenario, Waypoint, preset
 from agent.adapters.street.view import View
-from agent.adapters.streetscene import PRIVATE_ZONES, PRESET_NAMES, Street, StreetTruth
+from agent.adapters.streetscene import PRESET_NAMES, PRIVATE_ZONES, Street, StreetTruth
 from agent.core.video import FrameSize
 
 SIZE = FrameSize(640, 360)

@@ -8,6 +8,7 @@ where the truth comes from: picture and mask are the same drawing.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +28,11 @@ _FINE_FROM_PX = 20.0  # and a thick one wants a finer arc
 _ARC = tuple((math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 9).tolist())
 _COARSE_ARC = _ARC[::2]
 _FLAT_END = ((0.0, -1.0), (0.0, 1.0))
+
+
+def as_pixels(picture: NDArray[Any]) -> Pixels:
+    """Return what OpenCV returned, which is uint8 and says so nowhere, without a copy."""
+    return np.asarray(picture, np.uint8)
 
 
 def shade(colour: Bgr, factor: float) -> Bgr:
@@ -135,7 +141,8 @@ class Sprite:
         window = np.ascontiguousarray(through[self.area])
         if cv2.minMaxLoc(window)[0] == OPAQUE:
             return self
-        return Sprite(self.left, self.top, cv2.multiply(self.bgra, cv2.merge([window] * 4), scale=1 / OPAQUE))
+        kept = cv2.multiply(self.bgra, cv2.merge([window] * 4), scale=1 / OPAQUE)
+        return Sprite(self.left, self.top, as_pixels(kept))
 
     def lay_over(self, frame: Pixels) -> None:
         """Composite onto a BGR frame in place."""

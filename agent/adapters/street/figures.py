@@ -266,8 +266,7 @@ class _Figure:
 
     def legs(self, near: int, far: int) -> None:
         pose, look, girth = self.pose, self.look, self.look.girth_ratio
-        order = (far, near) if not self.person.kind == Kind.SEATED else (far, near)
-        for side in order:
+        for side in (far, near):
             cloth = shade(look.trousers, 0.82 if side == far else 1.0)
             toe, ankle = pose.toes[side], pose.ankles[side]
             heel = (ankle[0], ankle[1] - 0.04, ankle[2] - 0.045)

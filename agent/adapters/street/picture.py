@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from agent.adapters.street import scenery
 from agent.adapters.street.brush import OPAQUE, Bgr, Pixels, Sprite
 from agent.adapters.street.figures import Drawn, cast_shadow, draw_person
+from agent.adapters.street.light import Lighting
+from agent.adapters.street.plan import SUN_SHADOW
 from agent.adapters.street.scenario import Body, Kind, Person, Placement, Scenario, Vehicle, preset
 from agent.adapters.street.vehicles import DrawnVehicle, draw_vehicle
 from agent.adapters.street.view import View, depth_of
@@ -153,8 +155,8 @@ class Street:
         self.seed = seed
         self._view = View.of(size)
         conditions = self.scenario.conditions
-        self._lighting = scenery.Lighting(conditions)
-        self._scenery = scenery.build(size, seed, conditions)
+        self._lighting = Lighting(conditions)
+        self._scenery = scenery.build(size, seed, night=conditions.night, rain=conditions.rain)
         self._still: dict[str, tuple[Placement, _Staged | None]] = {}
         rng = np.random.default_rng([seed, 9])
         shape = (size.height_px + _NOISE_SLACK_PX, size.width_px + _NOISE_SLACK_PX)
@@ -241,7 +243,8 @@ class Street:
     def _staged(self, t: float) -> Iterator[_Staged]:
         """Yield who is on the street at `t`, far to near."""
         things = []
-        for who in (*self.scenario.people, *self.scenario.vehicles):
+        cast: tuple[Person | Vehicle, ...] = (*self.scenario.people, *self.scenario.vehicles)
+        for who in cast:
             placement = who.path.at(t)
             if placement is None:
                 continue
@@ -290,7 +293,7 @@ class Street:
         fade = min((s - _SHADOW_FADES_PX[0]) / (_SHADOW_FADES_PX[1] - _SHADOW_FADES_PX[0]), 1.0)
         if sunny and fade > 0:
             rise = drawn.height_px / self._view.scale(placement.x_m, placement.z_m)
-            sun_x, sun_z = scenery.SUN_SHADOW
+            sun_x, sun_z = SUN_SHADOW
             head = self._view.pixel(placement.x_m + sun_x * rise, 0.0, placement.z_m + sun_z * rise)
             yield cast_shadow(drawn, head), _SHADOW * fade
 
@@ -429,7 +432,7 @@ def _footprint(drawn: DrawnVehicle, *, sunny: bool) -> Sprite:
     """Return the shadow under a vehicle, wider towards where the sun throws it."""
     ground = drawn.footprint_px
     if sunny:
-        ground = np.vstack([ground, ground + (0.75 * drawn.scale, -0.06 * drawn.scale)])
+        ground = np.vstack([ground, ground + np.array([0.75, -0.06]) * drawn.scale])
     hull = cv2.convexHull(ground.astype(np.float32))[:, 0]
     pad = 0.2 * drawn.scale
     # As for the vehicle itself: what has almost passed the camera must not cost without bound.

@@ -258,7 +258,9 @@ class _Bodywork:
             self.brush.light = light
         if self.vehicle.body is Body.CAR and self.scale > _DETAILED_FROM_PX:
             b = side * half
-            self.brush.polygon(self.pixels([(2.0, b, 0.3), (-2.05, b, 0.3), (-2.05, b, 0.38), (2.0, b, 0.38)]), (52, 50, 50))
+            self.brush.polygon(
+                self.pixels([(2.0, b, 0.3), (-2.05, b, 0.3), (-2.05, b, 0.38), (2.0, b, 0.38)]), (52, 50, 50)
+            )
             for a in (0.95, -0.34):
                 line = [(a, side * half, 0.36), (a - 0.025, side * half, 0.36), (a - 0.025, side * half, 0.92)]
                 self.brush.polygon(self.pixels([*line, (a, side * half, 0.92)]), seam)
