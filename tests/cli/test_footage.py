@@ -698,6 +698,18 @@ def test_verify_with_a_key_finds_a_finished_segment_that_ends_within_a_fragment(
     assert "ends within a fragment" in outcome.err
 
 
+def test_verify_checks_a_sealed_layer_as_far_as_it_goes_for_who_opens_the_rest(
+    lamppost: Lamppost, footage: Path, key: Path, tmp_path: Path
+) -> None:
+    sealed = file_segment(footage, [STRANGER.recipient], started_at=NOON, sequence=1, layer=Layer.SEALED)
+
+    beside_the_rest = lamppost("footage", "verify", footage, "--identity", key)
+    alone = lamppost("footage", "verify", sealed, "--identity", key)
+
+    assert (beside_the_rest.status, alone.status) == (0, os.EX_NOPERM)
+    assert "remark: not opened, for it is sealed to others" in beside_the_rest.out
+
+
 def test_verify_counts_a_segment_that_never_began_as_no_fault(lamppost: Lamppost, footage: Path, key: Path) -> None:
     os.truncate(segment(footage, 3), 50)
 
