@@ -64,6 +64,7 @@ from agent.core.zones import Zone
 from agent.errors import ClauseViolationError
 
 Part = TypeVar("Part")
+Forbidding = TypeVar("Forbidding", Restriction, Hold, RevocationOrder)
 
 DAY = timedelta(days=1)
 FIRST_YEAR, LAST_YEAR = 1970, 9998  # what a clock can show without the arithmetic below leaving the calendar
@@ -91,13 +92,13 @@ class _Moment:
         """Whether the city has been heard of lately."""
         return self.fresh_until is not None and self.now < self.fresh_until
 
-    def within(self, document: Grant | Waiver | EpochKeys) -> bool:
+    def within(self, starts_at: datetime, ends_at: datetime) -> bool:
         """Whether a document that permits is inside its window."""
-        return self.known and document.starts_at <= self.now < document.ends_at
+        return self.known and starts_at <= self.now < ends_at
 
-    def after_start_of(self, document: Restriction | Hold | RevocationOrder) -> bool:
-        """Whether a document that forbids has begun; one whose start cannot be known has."""
-        return not self.known or document.starts_at <= self.now
+    def begun(self, documents: tuple[Forbidding, ...]) -> tuple[Forbidding, ...]:
+        """Return the documents that forbid and have begun; one whose start cannot be known has."""
+        return tuple(one for one in documents if one.starts_at <= self.now) if self.known else documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,10 @@ class _Standing:
         yield from self.holds
         yield from self.revocations
 
+    def sources(self) -> tuple[str, ...]:
+        """Return their ids, sorted."""
+        return tuple(sorted({document.id for document in self.documents()}))
+
 
 def decide(
     charter: Charter,
@@ -142,14 +147,14 @@ def decide(
     """
     known = clock.quality is not ClockQuality.UNKNOWN and FIRST_YEAR <= clock.now.year <= LAST_YEAR
     moment = _Moment(now=clock.now, known=known, fresh_until=fresh_until)
-    mine = documents.about(camera_id)
-    decision = _at(charter, mine, documents.epochs, moment)
-    return replace(decision, changes_at=_next_change(charter, mine, documents.epochs, moment, decision))
+    mine = _lawful(charter, documents.about(camera_id))
+    standing = _stand(charter, mine, moment)
+    decision = _at(charter, mine, standing, moment)
+    return replace(decision, changes_at=_next_change(charter, mine, standing, moment, decision))
 
 
-def _at(charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment) -> Decision:
+def _at(charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _Moment) -> Decision:
     """Return the decision of one moment, without when it changes."""
-    standing = _stand(charter, mine, epochs, moment)
     decision = _permit(charter, standing, moment)
     if decision is None:
         decision = replace(Decision.dark(standing.why_no_grant), retention=_kept_when_dark(charter, mine))
@@ -167,7 +172,7 @@ def _at(charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], 
         decision,
         waivers=tuple(sorted(waiver.id for waiver in standing.waivers)),
         holds=_held(standing.holds),
-        sources=tuple(sorted({document.id for document in standing.documents()})),
+        sources=standing.sources(),
         policy_digest=_digest(charter, (document.sha256 for document in standing.documents())),
     )
 
@@ -175,37 +180,41 @@ def _at(charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], 
 # --- which documents count ------------------------------------------------------
 
 
-def _stand(charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment) -> _Standing:
-    grant, why_not = _grant_in_force(charter, mine.grants, moment)
+def _stand(charter: Charter, mine: CameraDocuments, moment: _Moment) -> _Standing:
+    grant, why_not = _grant_in_force(charter, mine, moment)
     lifted = frozenset(grant.lifts) if grant else frozenset()
     return _Standing(
         grant=grant,
         why_no_grant=why_not,
         waivers=tuple(
-            waiver for waiver in mine.waivers if grant and moment.within(waiver) and not _violation(charter, waiver)
+            waiver for waiver in mine.waivers if grant and moment.within(waiver.starts_at, mine.end_of(waiver))
         ),
-        restrictions=tuple(one for one in mine.restrictions if one.id not in lifted and moment.after_start_of(one)),
-        holds=tuple(one for one in mine.holds if one.id not in lifted and moment.after_start_of(one)),
+        restrictions=tuple(one for one in moment.begun(mine.restrictions) if one.id not in lifted),
+        holds=tuple(one for one in moment.begun(mine.holds) if one.id not in lifted),
+        # An erased camera is a new camera under a new name, or none: no grant brings this one back.
         revocations=tuple(
-            one
-            for one in mine.revocations
-            # An erased camera is a new camera under a new name, or none: no grant brings this one back.
-            if (one.action == "erase" or one.id not in lifted) and moment.after_start_of(one)
+            one for one in moment.begun(mine.revocations) if one.action == "erase" or one.id not in lifted
         ),
-        masked_keys=_keys_of_day(epochs, "masked", moment) if grant else None,
+        masked_keys=_keys_of_day(mine, "masked", moment) if grant else None,
         originals_keys=(
-            _keys_of_day(epochs, "originals", moment) if grant and grant.originals is Originals.SEALED else None
+            _keys_of_day(mine, "originals", moment) if grant and grant.originals is Originals.SEALED else None
         ),
     )
 
 
-def _grant_in_force(charter: Charter, grants: tuple[Grant, ...], moment: _Moment) -> tuple[Grant | None, str]:
+def _lawful(charter: Charter, mine: CameraDocuments) -> CameraDocuments:
+    """Return `mine` without the waivers that the charter does not allow (any more)."""
+    return replace(mine, waivers=tuple(waiver for waiver in mine.waivers if not _violation(charter, waiver)))
+
+
+def _grant_in_force(charter: Charter, mine: CameraDocuments, moment: _Moment) -> tuple[Grant | None, str]:
     """Return the grant that counts, or None and why there is none, in words."""
-    if why_not := _why_none_counts(grants, moment):
+    if why_not := _why_none_counts(mine.grants, moment):
         return None, why_not
-    grant = next((grant for grant in grants if moment.within(grant)), None)  # at most one: `verified`
+    inside = (one for one in mine.grants if moment.within(one.starts_at, mine.end_of(one)))
+    grant = next(inside, None)  # at most one: `verified`
     if grant is None:
-        return None, _why_outside(grants, moment.now)
+        return None, _why_outside(mine, moment.now)
     if violation := _violation(charter, grant):
         return None, f"grant {grant.id} is against the charter: {violation}"
     return grant, ""
@@ -224,12 +233,13 @@ def _why_none_counts(grants: tuple[Grant, ...], moment: _Moment) -> str:
     return ""
 
 
-def _why_outside(grants: tuple[Grant, ...], now: datetime) -> str:
-    to_come = min((grant for grant in grants if grant.starts_at > now), key=lambda one: one.starts_at, default=None)
-    if to_come is not None:
-        return f"grant {to_come.id} begins at {write_instant(to_come.starts_at)}"
-    last = max(grants, key=lambda grant: grant.ends_at)
-    return f"grant {last.id} ended at {write_instant(last.ends_at)}"
+def _why_outside(mine: CameraDocuments, now: datetime) -> str:
+    to_come = [grant for grant in mine.grants if grant.starts_at > now]
+    if to_come:
+        first = min(to_come, key=lambda grant: grant.starts_at)
+        return f"grant {first.id} begins at {write_instant(first.starts_at)}"
+    last = max(mine.grants, key=mine.end_of)
+    return f"grant {last.id} ended at {write_instant(mine.end_of(last))}"
 
 
 def _violation(charter: Charter, document: Grant | Waiver) -> str:
@@ -241,11 +251,15 @@ def _violation(charter: Charter, document: Grant | Waiver) -> str:
     return ""
 
 
-def _keys_of_day(epochs: tuple[EpochKeys, ...], layer: str, moment: _Moment) -> EpochKeys | None:
+def _keys_of_day(mine: CameraDocuments, layer: str, moment: _Moment) -> EpochKeys | None:
     """Return the document whose recipients count today: the latest issued that has today."""
     today = moment.now.astimezone(UTC).date()
     candidates = (
-        one for one in epochs if one.layer == layer and moment.within(one) and any(day.day == today for day in one.days)
+        keys
+        for keys in mine.epochs
+        if keys.layer == layer
+        and moment.within(keys.starts_at, mine.end_of(keys))
+        and any(day.day == today for day in keys.days)
     )
     return max(candidates, key=lambda one: (one.issued_at, one.id, one.sha256), default=None)
 
@@ -307,7 +321,7 @@ def _widen(decision: Decision, waivers: Iterable[Waiver]) -> Decision:
 
 def _narrow(decision: Decision, restrictions: tuple[Restriction, ...]) -> Decision:
     """Return `decision` with what `restrictions` narrow; each field is a minimum, so their order does not matter."""
-    narrowings = tuple(_narrowings(restrictions))
+    narrowings = list(_narrowings(restrictions))
     plain = {one.what for one in _only(NarrowPlainly, narrowings)}
     pictures = _only(NarrowPicture, narrowings)
     suspended = {one.sha256 for one in _only(SuspendModel, narrowings)}
@@ -325,12 +339,18 @@ def _narrow(decision: Decision, restrictions: tuple[Restriction, ...]) -> Decisi
         models=tuple(model for model in decision.models if model.sha256 not in suspended),
     )
     for restriction in restrictions:
-        for narrowing in restriction.narrows:
-            if isinstance(narrowing, NarrowPlainly) and narrowing.what == "dark":
-                return _dark(narrowed, f"dark by restriction {restriction.id}: {restriction.reason}")
-            if isinstance(narrowing, NarrowZones) and narrowing.view.view() != decision.view:
-                return _dark(narrowed, f"restriction {restriction.id} masks areas drawn over another view")
+        if why_dark := next(filter(None, (_why_dark(restriction, one, decision) for one in restriction.narrows)), ""):
+            return _dark(narrowed, why_dark)
     return narrowed
+
+
+def _why_dark(restriction: Restriction, narrowing: Narrowing, decision: Decision) -> str:
+    """Return why `narrowing` lets nothing be recorded, or nothing."""
+    if isinstance(narrowing, NarrowPlainly) and narrowing.what == "dark":
+        return f"dark by restriction {restriction.id}: {restriction.reason}"
+    if isinstance(narrowing, NarrowZones) and narrowing.view.view() != decision.view:
+        return f"restriction {restriction.id} masks areas drawn over another view"
+    return ""
 
 
 def _zones(decision: Decision, narrowings: Iterable[Narrowing]) -> tuple[Zone, ...]:
@@ -443,36 +463,35 @@ def _digest(charter: Charter, digests: Iterable[str]) -> str:
 
 
 def _next_change(
-    charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment, decision: Decision
+    charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _Moment, decision: Decision
 ) -> datetime | None:
-    """Return the first instant at which the decision becomes another by itself."""
+    """Return the first instant at which `decision` becomes another by itself."""
     if not moment.known:
         return None  # nothing changes with a time that nobody believes
     for _ in range(MAX_LOOKS):
-        boundary = _next_boundary(charter, mine, epochs, moment)
+        boundary = _next_boundary(charter, mine, standing, moment)
         if boundary is None or boundary.year > LAST_YEAR:
             return None
         moment = replace(moment, now=boundary)
-        if _at(charter, mine, epochs, moment) != decision:
-            return boundary
+        standing = _stand(charter, mine, moment)
+        # The cheaper question first: with other documents it is another decision.
+        if standing.sources() != decision.sources or _at(charter, mine, standing, moment) != decision:
+            break
     return moment.now
 
 
-def _next_boundary(
-    charter: Charter, mine: CameraDocuments, epochs: tuple[EpochKeys, ...], moment: _Moment
-) -> datetime | None:
+def _next_boundary(charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _Moment) -> datetime | None:
     """Return the first instant after now at which any document begins, ends, or changes its hours or keys."""
-    standing = _stand(charter, mine, epochs, moment)
     boundaries: list[datetime | None] = [moment.fresh_until]
     for grant in mine.grants:
-        boundaries += [grant.starts_at, grant.ends_at]
+        boundaries += [grant.starts_at, mine.end_of(grant)]
     for waiver in mine.waivers:
-        boundaries += [waiver.starts_at, waiver.ends_at]
+        boundaries += [waiver.starts_at, mine.end_of(waiver)]
     boundaries += [one.starts_at for one in (*mine.restrictions, *mine.holds, *mine.revocations)]
     if standing.grant is not None:
         boundaries.append(standing.grant.retention.ends_at)
         boundaries.append(next_flip(_hours(standing), moment.now, zone_of(charter.time_zone)))
-        for keys in epochs:
-            boundaries += [keys.starts_at, keys.ends_at]
+        for keys in mine.epochs:
+            boundaries += [keys.starts_at, mine.end_of(keys)]
         boundaries.append(datetime.combine(moment.now.astimezone(UTC).date(), time(), UTC) + DAY)
     return min((one for one in boundaries if one is not None and one > moment.now), default=None)

@@ -6,8 +6,9 @@ adapter does. Order and repetition do not matter: two values of the same documen
 are equal.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
@@ -21,20 +22,29 @@ AboutCameras = TypeVar("AboutCameras", Grant, Restriction, Waiver, Hold, Revocat
 AnyKind = TypeVar("AnyKind", bound=Document)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CameraDocuments:
-    """What concerns one camera, each kind sorted by id."""
+    """What concerns one camera, each kind sorted by id; as in `VerifiedDocuments`."""
 
-    grants: tuple[Grant, ...] = ()
-    restrictions: tuple[Restriction, ...] = ()
-    waivers: tuple[Waiver, ...] = ()
-    holds: tuple[Hold, ...] = ()
-    revocations: tuple[Revocation, ...] = ()
+    grants: tuple[Grant, ...]
+    restrictions: tuple[Restriction, ...]
+    waivers: tuple[Waiver, ...]
+    holds: tuple[Hold, ...]
+    epochs: tuple[EpochKeys, ...]
+    revocations: tuple[Revocation, ...]
+    lapses_at: Mapping[str, datetime]
+
+    def end_of(self, document: Grant | Waiver | EpochKeys) -> datetime:
+        """Return when a document that permits stops counting: at its own end, or when nobody vouches for it."""
+        return min(document.ends_at, self.lapses_at.get(document.sha256, document.ends_at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedDocuments:
     """Every document in force or to come, verified; each kind sorted by id.
+
+    Attributes:
+        lapses_at: When the signature under a document that permits expires, by the document's SHA-256.
 
     Raises:
         ClauseViolationError: Two grants for one camera overlap in time. A camera obeys one grant at a time:
@@ -47,6 +57,7 @@ class VerifiedDocuments:
     holds: tuple[Hold, ...] = ()
     epochs: tuple[EpochKeys, ...] = ()
     revocations: tuple[Revocation, ...] = ()
+    lapses_at: Mapping[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._set("grants", _in_order(self.grants))
@@ -60,11 +71,13 @@ class VerifiedDocuments:
     def about(self, camera_id: str) -> CameraDocuments:
         """Return what concerns `camera_id`, named or with all others."""
         return CameraDocuments(
-            _concerning(self.grants, camera_id),
-            _concerning(self.restrictions, camera_id),
-            _concerning(self.waivers, camera_id),
-            _concerning(self.holds, camera_id),
-            _concerning(self.revocations, camera_id),
+            grants=_concerning(self.grants, camera_id),
+            restrictions=_concerning(self.restrictions, camera_id),
+            waivers=_concerning(self.waivers, camera_id),
+            holds=_concerning(self.holds, camera_id),
+            epochs=self.epochs,
+            revocations=_concerning(self.revocations, camera_id),
+            lapses_at=self.lapses_at,
         )
 
     def _set(self, name: str, value: object) -> None:
