@@ -27,7 +27,7 @@ from agent.adapters.street.picture import (
 from agent.adapters.street.plan import PRIVATE_ZONES
 from agent.adapters.street.scenario import PRESET_NAMES, Conditions, Kind, Scenario, preset
 from agent.core.video import FrameSize, Plane, RawFrame, StreamMode
-from agent.errors import CameraError
+from agent.errors import CameraError, CameraGoneError
 from agent.ports import Clock
 
 __all__ = [
@@ -80,7 +80,7 @@ class StreetSceneCamera:
         self._rate_hz = rate_hz
         self._paced = paced
         self._mode = StreamMode(size=size, rate_hz=rate_hz)
-        self._scenario = preset(scenario, seed) if isinstance(scenario, str) else scenario
+        self._scenario = scenario
         self._seed = seed
         self._street: Street | None = None
         self._closed: threading.Event | None = None  # of the running session; None between sessions
@@ -91,7 +91,9 @@ class StreetSceneCamera:
     def street(self) -> Street:
         """The street before the lens, for its truth; drawn on first use."""
         if self._street is None:
-            self._street = Street(self._mode.size, self._scenario, seed=self._seed)
+            scenario = self._scenario
+            known = preset(scenario, self._seed) if isinstance(scenario, str) else scenario
+            self._street = Street(self._mode.size, known, seed=self._seed)
         return self._street
 
     def scene_time(self, frame: RawFrame) -> float:
@@ -102,8 +104,13 @@ class StreetSceneCamera:
         """Start a session; the street is built the first time.
 
         Raises:
+            CameraGoneError: There is no scenario of that name.
             CameraError: It is open already.
         """
+        if isinstance(self._scenario, str) and self._scenario not in PRESET_NAMES:
+            raise CameraGoneError(
+                f"there is no simulated street {self._scenario!r}", hint=f"one of {', '.join(PRESET_NAMES)}"
+            )
         if self._closed is not None and not self._closed.is_set():
             raise CameraError("the simulated camera is open already, expected it closed")
         _ = self.street

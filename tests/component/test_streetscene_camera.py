@@ -12,7 +12,7 @@ import pytest
 from agent.adapters.streetscene import StreetSceneCamera
 from agent.core.policy.clock import ClockQuality
 from agent.core.video import FrameSize, RawFrame
-from agent.errors import CameraError
+from agent.errors import CameraError, CameraGoneError
 
 SIZE = FrameSize(320, 180)
 RATE_HZ = Fraction(10)
@@ -182,3 +182,14 @@ def test_a_closed_camera_yields_nothing_more(unpaced: StreetSceneCamera) -> None
 def test_a_rate_of_nothing_is_refused(clock: HandClock) -> None:
     with pytest.raises(ValueError, match="expected more than 0"):
         StreetSceneCamera(clock=clock, rate_hz=Fraction(0))
+
+
+def test_a_street_that_does_not_exist_cannot_be_opened(clock: HandClock) -> None:
+    camera = StreetSceneCamera(clock=clock, scenario="carnival")
+
+    with pytest.raises(CameraGoneError, match="carnival") as refusal:
+        camera.open()
+
+    assert refusal.value.hint == "one of busy, empty, standing, night, rain"
+    with pytest.raises(CameraError, match="not open"):
+        camera.frames()

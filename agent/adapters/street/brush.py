@@ -108,6 +108,12 @@ class Sprite:
     top: int
     bgra: Pixels
 
+    @classmethod
+    def of_coverage(cls, left: int, top: int, coverage: NDArray[Any]) -> "Sprite":
+        """Return a black sprite of the given coverage, (h, w) uint8: a shadow."""
+        none = np.zeros_like(coverage)
+        return cls(left, top, as_pixels(cv2.merge([none, none, none, coverage])))
+
     @property
     def area(self) -> tuple[slice, slice]:
         """Its rows and columns in the frame."""

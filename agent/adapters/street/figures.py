@@ -23,6 +23,7 @@ _STRIDE_M = 1.45  # one full cycle of both legs
 _MARGIN_M = 0.95
 _HEADROOM_M = 0.55
 _SHADED_FROM_PX = 6.0  # a thinner limb shows no light side
+_EAR_FROM = 0.25  # sine of the turn from which one ear stands free of the face
 _FEATURES_FROM_PX = 24.0  # per metre: a smaller face shows skin and hair only
 _FACE_TURNED_AWAY = math.radians(98)  # beyond this no eye or cheek of the face shows
 
@@ -393,9 +394,9 @@ class _Figure:
                 brush.ellipse((eye[0] + sine * 0.004 * px, eye[1]), (0.011 * px * squeeze, 0.0125 * px), (44, 40, 38))
                 brow = (eye[0], eye[1] - 0.03 * px)
                 brush.ellipse(brow, (0.03 * px * squeeze, 0.007 * px), shade(look.hair, 0.9))
-            if ear := (x + math.sin(turn + side * 1.57) * wide, y + 0.012 * px):
-                if math.cos(turn + side * 1.57) > -0.35 and abs(sine) > 0.25:  # noqa: PLR2004 - the ear on this side
-                    brush.ellipse(ear, (0.016 * px, 0.03 * px), shade(look.skin, 0.88))
+            if abs(sine) > _EAR_FROM and side * sine < 0:
+                ear = (x + math.sin(turn + side * math.pi / 2) * wide * 0.9, y + 0.012 * px)
+                brush.ellipse(ear, (0.016 * px, 0.03 * px), shade(look.skin, 0.88))
         if nose := spot(0.0, -0.035):
             tip = (nose[0] + sine * 0.016 * px, nose[1])
             brush.ellipse(tip, (0.014 * px, 0.024 * px), shade(look.skin, 0.84))
@@ -499,4 +500,4 @@ def cast_shadow(drawn: Drawn, head_px: tuple[float, float]) -> Sprite:
     matrix = np.array([[1.0, kx, fx - ox - kx * oy - left], [0.0, ky, fy - ky * oy - top]])
     shadow = cv2.warpAffine(coverage, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
     blur = max(3, round(height * 0.02) | 1)
-    return Sprite(left, top, cv2.merge([np.zeros_like(shadow)] * 3 + [cv2.blur(shadow, (blur, blur))]))
+    return Sprite.of_coverage(left, top, cv2.blur(shadow, (blur, blur)))

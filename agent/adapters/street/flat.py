@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.adapters.street.brush import Bgr, Pixels
+from agent.adapters.street.brush import Bgr, Pixels, as_pixels
 
 Floats32 = NDArray[np.float32]
 
@@ -16,7 +16,7 @@ def grain(rng: np.random.Generator, texture: Pixels, sigma: float, blur: int = 0
     noise = rng.normal(0, sigma, texture.shape[:2]).astype(np.float32)
     if blur:
         noise = cv2.GaussianBlur(noise, (0, 0), blur) * blur * 1.6
-    return np.clip(texture + noise[:, :, None], 0, 255).astype(np.uint8)
+    return as_pixels(np.clip(texture + noise[:, :, None], 0, 255).astype(np.uint8))
 
 
 @dataclass(slots=True)

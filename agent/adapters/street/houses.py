@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from agent.adapters.street.brush import Bgr, Brush, Pixels, Sprite, shade
+from agent.adapters.street.brush import Bgr, Brush, Pixels, Sprite, as_pixels, shade
 from agent.adapters.street.flat import Flat, grain, warp
 from agent.adapters.street.plan import DOOR, EAVES_M, FACADE_X_M, HOUSE_WINDOWS, HOUSE_Z_M, TOWN, WARM
 from agent.adapters.street.view import Floats, View
@@ -188,7 +188,7 @@ def stand_front(canvas: Pixels, glow: Pixels, view: View, painted: tuple[Flat, F
         reach = float(corners[1, 0] - corners[0, 0])
         if picture.shape[1] > 1.6 * reach > 0:  # minified: reduce first, or bricks shimmer into moire
             factor = 1.3 * reach / picture.shape[1]
-            picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            picture = as_pixels(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
         warp(target, picture, corners)
     brush = Brush(np.zeros((*canvas.shape[:2], 4), np.uint8))
     roof = view.project(
@@ -204,6 +204,7 @@ def stand_front(canvas: Pixels, glow: Pixels, view: View, painted: tuple[Flat, F
 
 
 def town_roof(view: View, x0: float, x1: float, z: float, tall: float) -> Floats:
+    """Return the outline of the roof of a house of the far town, pixels."""
     top = tall + 2.4
     return view.project([(x0 - 0.4, tall, z), (x1 + 0.4, tall, z), (x1 - 1.5, top, z), (x0 + 1.5, top, z)])
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from agent.adapters.street.brush import Bgr, Pixels
+from agent.adapters.street.brush import Bgr, Pixels, as_pixels
 from agent.adapters.street.flat import Floats32
 from agent.adapters.street.furniture import lamp_head
 from agent.adapters.street.plan import FACADE_X_M, GROUND_WINDOWS, LAMPS_M
@@ -62,11 +62,13 @@ def sky(size: FrameSize, rng: np.random.Generator, conditions: Conditions) -> Pi
     clouds = np.zeros((rows, columns), np.float32)
     for octave in range(1, 6):
         cells = rng.normal(0, 1, (6 * 2**octave, 3 * 2**octave)).astype(np.float32)
-        clouds += cv2.resize(cells, (columns, rows), interpolation=cv2.INTER_CUBIC) / 1.8**octave
+        clouds += np.asarray(
+            cv2.resize(cells, (columns, rows), interpolation=cv2.INTER_CUBIC) / 1.8**octave, np.float32
+        )
     cover = np.clip(clouds * 0.75 + (0.6 if conditions.rain else 0.22), 0, 1)[:, :, None]
     tint = 34.0 if conditions.night else 250.0
     sky += (np.array([tint * 1.2, tint, tint]) - sky) * cover * (0.3 if conditions.rain or conditions.night else 0.75)
-    return np.clip(sky, 0, 255).astype(np.uint8)
+    return as_pixels(np.clip(sky, 0, 255).astype(np.uint8))
 
 
 def surfaces(size: FrameSize) -> tuple[Floats32, Floats32, Floats32]:
@@ -130,7 +132,7 @@ def sunlit(picture: Floats32, size: FrameSize) -> Floats32:
     lit = picture * factor[:, :, None]
     horizon = int(View.of(size).horizon_px)
     haze *= np.clip((np.arange(size.height_px) / horizon - 0.25) * 1.5, 0, 1)[:, None, None]
-    return lit + (np.array([232, 222, 208], np.float32) - lit) * haze * 0.6
+    return np.asarray(lit + (np.array([232, 222, 208], np.float32) - lit) * haze * 0.6, np.float32)
 
 
 def wetted(picture: Floats32, size: FrameSize) -> Floats32:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.adapters.street import scenery
-from agent.adapters.street.brush import OPAQUE, Bgr, Pixels, Sprite
+from agent.adapters.street.brush import OPAQUE, Bgr, Pixels, Sprite, as_pixels
 from agent.adapters.street.figures import Drawn, cast_shadow, draw_person
 from agent.adapters.street.light import Lighting
 from agent.adapters.street.plan import SUN_SHADOW
@@ -352,7 +352,7 @@ class Street:
             piece = (slice(top, top + self.size.height_px), slice(left, left + self.size.width_px))
             cv2.add(luma, self._brighter[piece], dst=luma)
             cv2.subtract(luma, self._darker[piece], dst=luma)
-        return I420.from_packed(packed)
+        return I420.from_packed(as_pixels(packed))
 
     # --- truth -----------------------------------------------------------------------
 
@@ -408,7 +408,7 @@ def _brighten(frame: Pixels, glow: Sprite) -> None:
 def _radial() -> Pixels:
     axis = np.linspace(-1, 1, 64, dtype=np.float32)
     reach = np.clip(1 - np.sqrt(np.add.outer(axis**2, axis**2)), 0, 1) ** 1.6
-    return np.round(reach * 255).astype(np.uint8)
+    return as_pixels(np.round(reach * 255).astype(np.uint8))
 
 
 _RADIAL = _radial()
@@ -417,15 +417,14 @@ _RADIAL = _radial()
 def _soft_ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> Sprite:
     width, height = max(round(radii[0] * 2), 2), max(round(radii[1] * 2), 2)
     spot = cv2.resize(_RADIAL, (width, height), interpolation=cv2.INTER_LINEAR)
-    none = np.zeros_like(spot)
-    return Sprite(round(centre[0] - width / 2), round(centre[1] - height / 2), cv2.merge([none, none, none, spot]))
+    return Sprite.of_coverage(round(centre[0] - width / 2), round(centre[1] - height / 2), spot)
 
 
 def _glow(centre: tuple[float, float], radii: tuple[float, float], colour: Bgr) -> Sprite:
     spot = _soft_ellipse(centre, radii)
     cover = np.ascontiguousarray(spot.coverage)
     channels = [cv2.convertScaleAbs(cover, alpha=c / 255) for c in colour]
-    return Sprite(spot.left, spot.top, cv2.merge([*channels, np.zeros_like(cover)]))
+    return Sprite(spot.left, spot.top, as_pixels(cv2.merge([*channels, np.zeros_like(cover)])))
 
 
 def _footprint(drawn: DrawnVehicle, *, sunny: bool) -> Sprite:
@@ -441,9 +440,7 @@ def _footprint(drawn: DrawnVehicle, *, sunny: bool) -> Sprite:
     cover = np.zeros((max(bottom - top, 1), max(right - left, 1)), np.uint8)
     cv2.fillPoly(cover, [np.round(hull - (left, top)).astype(np.int32)], OPAQUE)
     soft = max(3, round(0.16 * drawn.scale) | 1)
-    cover = cv2.blur(cover, (soft, soft))
-    none = np.zeros_like(cover)
-    return Sprite(left, top, cv2.merge([none, none, none, cover]))
+    return Sprite.of_coverage(left, top, cv2.blur(cover, (soft, soft)))
 
 
 def _shifted(picture: Pixels, shift: tuple[int, int], *, border: int | None = None) -> Pixels:

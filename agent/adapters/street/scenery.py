@@ -175,7 +175,7 @@ def _open_sky(shape: tuple[int, ...], view: View, layers: list[tuple[float, Spri
             town_roof(view, x0, x1, z, tall),
         ):
             cv2.fillPoly(sky, [np.round(outline).astype(np.int32)], 0)
-    sky = cv2.erode(sky, np.ones((3, 3), np.uint8))
+    sky = as_pixels(cv2.erode(sky, np.ones((3, 3), np.uint8)))
     for _, layer in layers:
         sky[layer.area] = cv2.min(np.ascontiguousarray(sky[layer.area]), cv2.bitwise_not(layer.coverage))
     return sky
@@ -188,6 +188,6 @@ def _curtains(layers: list[tuple[float, Sprite]], size: FrameSize) -> tuple[tupl
     for depth, layer in sorted(layers, key=lambda item: item[0]):
         cover = np.zeros((size.height_px * SUPERSAMPLE, size.width_px * SUPERSAMPLE), np.uint8)
         cover[layer.area] = layer.coverage
-        through = cv2.multiply(through, cv2.bitwise_not(_reduced(cover, size)), scale=1 / 255)
+        through = as_pixels(cv2.multiply(through, cv2.bitwise_not(_reduced(cover, size)), scale=1 / OPAQUE))
         curtains.append((depth, through))
     return tuple(curtains)

@@ -11,7 +11,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from agent.adapters.street.brush import Bgr, Brush, Pixels, Sprite, shade
+from agent.adapters.street.brush import Bgr, Brush, Pixels, Sprite, as_pixels, shade
 from agent.adapters.street.scenario import Body, Placement, Vehicle
 from agent.adapters.street.view import Floats, View
 
@@ -359,7 +359,7 @@ class _Bodywork:
             return
         shrink = max(1, round(w / max(size[0], 1)))
         if shrink > 1:
-            texture = cv2.resize(texture, (w // shrink, h // shrink), interpolation=cv2.INTER_AREA)
+            texture = as_pixels(cv2.resize(texture, (w // shrink, h // shrink), interpolation=cv2.INTER_AREA))
             w, h = w // shrink, h // shrink
         source = np.array([(0, 0), (w, 0), (w, h), (0, h)], np.float32)
         matrix = cv2.getPerspectiveTransform(source, (quad - (left, top)).astype(np.float32))
