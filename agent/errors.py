@@ -183,3 +183,18 @@ class FreshnessError(PolicyError):
 
 class BundleFormatError(PolicyError):
     """A bundle is too large, truncated, or not the one map of names to bytes it must be."""
+
+
+# --- the link -----------------------------------------------------------------
+
+
+class LinkError(LamppostError):
+    """The network side cannot do its work; trying again may help."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
+class MessageFormatError(LinkError):
+    """A payload is too large, or not what its topic carries."""
+
+    exit_status = os.EX_DATAERR

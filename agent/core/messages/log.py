@@ -1,0 +1,70 @@
+"""The camera's log on its way to the backend: `up/log` and `down/ack`.
+
+A *leaf* is one entry of the log: an index that rises by one, and bytes. Delivery is
+at least once; the index makes duplicates harmless. A leaf leaves the camera's queue
+when `down/ack` says that the backend has it, never because the broker took it.
+
+The *log id* tells one log from the next: a camera whose card was replaced begins at
+index 0 again, under a new log id.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, Field, WithJsonSchema
+
+from agent.core.messages.wire import KIB, CameraId, Index, Message, Token
+
+MAX_LEAF_BYTES = 16 * KIB
+MAX_LEAVES = 256
+
+LeafBytes = Annotated[
+    bytes,
+    Field(max_length=MAX_LEAF_BYTES),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64url", "maxLength": -(-MAX_LEAF_BYTES // 3) * 4}),
+]
+
+
+class LogBatch(Message):
+    """Consecutive leaves. On `up/log`.
+
+    Attributes:
+        camera_id: Whose they are.
+        log_id: Which log of the camera.
+        at: When they were sent.
+        first: Index of the first of `leaves`.
+        leaves: Their bytes, base64; leaf k has index `first + k`.
+        oldest: Lowest index that the camera still has. If the backend lacks leaves below it, they are
+            lost: it notes the gap and acknowledges past it.
+        next: Index that the camera's next leaf will get; what is still to come is `next - first - len(leaves)`.
+        requested: True if `log.send` asked for them; an acknowledgement does not wait for these.
+    """
+
+    MAX_BYTES: ClassVar[int] = 96 * KIB
+
+    camera_id: CameraId
+    log_id: Token
+    at: AwareDatetime
+    first: Index
+    leaves: Annotated[tuple[LeafBytes, ...], Field(max_length=MAX_LEAVES)]
+    oldest: Index
+    next: Index
+    requested: bool = False
+
+
+class Ack(Message):
+    """How much of the log the backend has. On `down/ack`.
+
+    A backend sends one for each batch (also for one it had already), and one when a camera's
+    birth arrives, so that a camera that lost its cursor finds it again.
+
+    Attributes:
+        camera_id: Whom it is for.
+        log_id: Which log of the camera; one for another log is ignored.
+        next: Everything below this index is stored, or is known to be lost.
+    """
+
+    MAX_BYTES: ClassVar[int] = 1 * KIB
+
+    camera_id: CameraId
+    log_id: Token
+    next: Index
