@@ -56,7 +56,7 @@ def write_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def passphrase_from(file: Path | None, *, twice: bool = False) -> Callable[[], str]:
+def passphrase_from(file: Path | None, *, of: str = "your key", twice: bool = False) -> Callable[[], str]:
     """Return what asks for a passphrase: a file's first line, or a person, who types a new one twice."""
 
     def ask() -> str:
@@ -65,7 +65,7 @@ def passphrase_from(file: Path | None, *, twice: bool = False) -> Callable[[], s
             return lines[0] if lines else ""
         if not sys.stdin.isatty():
             raise UsageError("there is nobody to ask for the passphrase", hint="--passphrase-file FILE")
-        first = getpass.getpass("Passphrase: ", stream=sys.stderr)
+        first = getpass.getpass(f"Passphrase of {of}: ", stream=sys.stderr)
         if twice and getpass.getpass("Again: ", stream=sys.stderr) != first:
             raise UsageError("the two passphrases differ")
         return first
@@ -177,6 +177,7 @@ def enact(  # noqa: PLR0913 - one parameter for each word of the commands that s
     city: PublishedCity,
     documents: Iterable[Document],
     *,
+    withdrawn: tuple[str, ...] = (),
     city_path: Path,
     key: Path,
     passphrase_file: Path | None,
@@ -187,7 +188,7 @@ def enact(  # noqa: PLR0913 - one parameter for each word of the commands that s
     """Draft and sign what one office may do alone, then publish it or write it for the operator to publish."""
     if publish_now == (out is not None):
         raise UsageError("the signed draft must go somewhere", hint="either --out FILE or --publish")
-    draft = draft_of(city, documents)
+    draft = draft_of(city, documents, withdrawn)
     root = trusted_root(key)
     show_pages(pages_of(check_draft(draft, root, now=utc_now())))
     confirm("Sign this?", yes=yes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.core.policy.documents import Grant
+from agent.core.policy.documents import EpochKeys, Grant
 from agent.errors import ClauseViolationError, LamppostError, SignatureError, UsageError
 from provisioning import __main__ as lamppost
 from provisioning.authority import desk
@@ -207,3 +207,29 @@ def test_brackets_in_a_reason_are_shown_and_obeyed_by_nothing(run: Run) -> None:
     output = run("police-chief", "restrict", "cam-07", "--dark", "--reason", "[red]loud[/] :boom: [/nothing]")
 
     assert "[red]loud[/] :boom: [/nothing]" in output
+
+
+def test_epochs_are_made_ahead_once(
+    city: CityFolder, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.authority.vault.SCRYPT_LOG_N", 10)
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    words = (
+        "create",
+        "--days",
+        "40",
+        "--vault",
+        str(tmp_path / "vault"),
+        "--passphrase-file",
+        str(tmp_path / "passphrase"),
+    )
+    run("custodian", "epochs", *words)
+    first = city.bundle_path.read_bytes()
+
+    output = run("custodian", "epochs", *words)
+
+    assert "nothing to do" in output
+    assert city.bundle_path.read_bytes() == first
+    days = [day.day for one in published(city, "epochs") if isinstance(one, EpochKeys) for day in one.days]
+    assert sorted(days) == [datetime.now(UTC).date() + n * timedelta(days=1) for n in range(40)]
+    assert len(list((tmp_path / "vault" / "days").iterdir())) == 40
