@@ -1,0 +1,166 @@
+"""The demo's camera: `lamppost-agent` as a process of its own, which only files reach."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.core.status import RecorderStatus
+from agent.errors import LamppostError
+from provisioning.authority.files import write_whole
+from provisioning.clock import wait
+
+CONFIG = """\
+[camera]
+id = "{camera}"
+source = "{source}"
+width_px = 1280
+height_px = 720
+rate_hz = 15
+
+[encoder]
+bitrate_kbit = 3000
+
+[storage]
+footage = "{folder}/footage"
+capacity_mib = 512
+keep_free_mib = 0
+
+[state]
+folder = "{folder}/state"
+runtime = "{folder}/run"
+
+[policy]
+root = "{folder}/root.json"
+inbox = "{folder}/inbox"
+outbox = "{folder}/outbox"
+"""
+_LOOK_EVERY = timedelta(milliseconds=50)
+
+
+class CameraDidNotError(LamppostError):
+    """The demo's camera did not do what was expected of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process cost: CPU seconds and peak memory."""
+
+    cpu_s: float
+    peak_mib: float
+
+
+class DemoCamera:
+    """A simulated camera on this desk.
+
+    Args:
+        folder: Its "card".
+        camera: Its id.
+        source: Where its pictures come from.
+        root: The city's first root, part of its "image".
+        now: The wall clock.
+    """
+
+    def __init__(self, folder: Path, *, camera: str, source: str, root: bytes, now: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._now = now
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / "root.json").write_bytes(root)
+        self._config = folder / "lamppost.toml"
+        self._config.write_text(CONFIG.format(camera=camera, source=source, folder=folder), encoding="utf-8")
+
+    @property
+    def footage(self) -> Path:
+        """The ring of sealed segments."""
+        return self._folder / "footage"
+
+    @property
+    def diagnostics(self) -> Path:
+        """What the process said."""
+        return self._folder / "agent.log"
+
+    def start(self) -> None:
+        """Start the agent and wait until it tells its status."""
+        self.status_path.unlink(missing_ok=True)
+        with self.diagnostics.open("ab") as said:
+            self._process = subprocess.Popen(  # noqa: S603 - our own agent, and our own words
+                [sys.executable, "-m", "agent", "run", "--config", str(self._config)],
+                stdout=said,
+                stderr=said,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        self.wait_for("a status", lambda _: True)
+
+    def deliver(self, bundle: bytes) -> None:
+        """Put a bundle where the link would."""
+        write_whole(self._folder / "inbox" / "policy.bundle", bundle)
+
+    @property
+    def status_path(self) -> Path:
+        """Where the agent says what it does."""
+        return self._folder / "run" / "status.json"
+
+    def status(self) -> RecorderStatus | None:
+        """Return what the agent says it does; None before it said anything."""
+        try:
+            return RecorderStatus.from_json(self.status_path.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def wait_for(
+        self, what: str, condition: Callable[[RecorderStatus], bool], within: timedelta = timedelta(seconds=60)
+    ) -> RecorderStatus:
+        """Wait until the status fulfils `condition`.
+
+        Raises:
+            CameraDidNotError: It does not within `within`, or the agent ended.
+        """
+        until = self._now() + within
+        while self._now() < until:
+            status = self.status()
+            if status is not None and condition(status):
+                return status
+            if self._process is not None and self._process.poll() is not None:
+                raise CameraDidNotError(
+                    f"the agent ended with {self._process.returncode} before {what}: {self._said()}"
+                )
+            wait(_LOOK_EVERY)
+        raise CameraDidNotError(f"no {what} within {within.total_seconds():g} s: {self._said()}")
+
+    def kill(self) -> None:
+        """End the process as a power cut does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Ask the agent to end, and wait for it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the agent's event log."""
+        return [
+            json.loads(line)
+            for path in sorted((self._folder / "state" / "log").glob("events-*.jsonl"))
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+
+    def _said(self) -> str:
+        lines = self.diagnostics.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else "nothing was said"
+
+
+def children_usage() -> Usage:
+    """Return what all ended child processes cost together, and the peak of the largest."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Usage(cpu_s=spent.ru_utime + spent.ru_stime, peak_mib=spent.ru_maxrss / 1024)
