@@ -19,7 +19,7 @@ What it promises:
 It writes no more than it must. Blocks for the expected length are set aside at the
 start, so a second's `fdatasync` journals the inode and nothing else; a new name is made
 durable after the first fragment, when the journal has already taken it along; the last
-bytes travel with the closing sync. agent/decisions/0010-the-ring-on-disk.md has the numbers.
+bytes travel with the closing sync. agent/decisions/0004-the-ring-on-disk.md has the numbers.
 
 What to remove is decided elsewhere (`agent.core.retention`); the ring only refuses to
 start a segment for which there is no room.
