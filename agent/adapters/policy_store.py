@@ -27,7 +27,7 @@ from typing import TypeVar
 
 import cbor2
 
-from agent.adapters.atomic_files import read_capped, sync_directory, write_atomically
+from agent.adapters.atomic_files import TEMPORARY_SUFFIX, read_capped, sync_directory, write_atomically
 from agent.core.bundle import MAX_BUNDLE_BYTES, MAX_DOCUMENT_BYTES
 from agent.core.policy.floors import Floors
 from agent.core.policy.ledger import MAX_LEDGER_BYTES
@@ -129,10 +129,12 @@ class PolicyStore:
         write_atomically(self._folder / FLOORS_FILE, _dump_floors(floors, self._digest))
 
     def sweep(self) -> None:
-        """Remove accepted files that the floors do not name; what cannot be removed is tried again next time."""
+        """Remove what a power cut left half done; what cannot be removed now is tried again next time."""
         with contextlib.suppress(OSError):
-            for path in self._accepted_files():
-                if path.name != f"accepted-{self._digest}.cbor":
+            for path in self._folder.iterdir():
+                left_behind = path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
+                superseded = _ACCEPTED.fullmatch(path.name) and path.name != f"accepted-{self._digest}.cbor"
+                if left_behind or superseded:
                     path.unlink(missing_ok=True)
             sync_directory(self._folder)
 

@@ -9,17 +9,18 @@ image, at the time it was accepted at. What cannot be verified again grants noth
 what narrows stays in force from the ledger.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from agent.adapters.policy_store import AcceptedPolicy, KeptPolicy, PolicyStore
 from agent.adapters.tuf_client import verify_bundle
 from agent.core.bundle import decode_bundle
-from agent.core.policy.admission import InForce, admit, recall
+from agent.core.policy.admission import admit, narrowing_of
 from agent.core.policy.charter import Charter, parse_charter
 from agent.core.policy.clock import ClockQuality, ClockState, believe
 from agent.core.policy.floors import Floors
 from agent.core.policy.release import SignedDocument
+from agent.core.policy.verified import VerifiedDocuments
 from agent.errors import LamppostError, PolicyError, StorageError
 from agent.ports import Clock
 
@@ -30,19 +31,36 @@ class PolicyInForce:
 
     Attributes:
         charter: The city's law; None before the first bundle.
-        documents: What was admitted; only what narrows while `suspended` says why.
+        documents: What was admitted; while grants are suspended, what narrows is all that counts.
         fresh_until: When grants and waivers lapse unless a newer bundle arrives.
         suspended: Why no grant counts, in words; empty if grants count.
     """
 
     charter: Charter | None = None
-    documents: tuple[InForce, ...] = ()
+    documents: VerifiedDocuments = field(default_factory=VerifiedDocuments)
     fresh_until: datetime | None = None
     suspended: str = "no policy has arrived yet"
 
+    @property
+    def counting(self) -> VerifiedDocuments:
+        """The documents to decide with."""
+        return replace(self.documents, grants=(), waivers=(), epochs=()) if self.suspended else self.documents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """What is kept, as one value: a thread that reads it sees parts that belong together."""
+
+    floors: Floors
+    at_us: int
+    accepted: AcceptedPolicy | None
+
 
 class PolicyIntake:
-    """The one way of a bundle into force. Not for several threads at once."""
+    """The one way of a bundle into force.
+
+    One thread calls `offer` and `save_time`; any may read `in_force` and `clock_state`.
+    """
 
     def __init__(self, store: PolicyStore, *, trusted_root: bytes, clock: Clock) -> None:
         """Put back into force what `store` kept.
@@ -58,9 +76,7 @@ class PolicyIntake:
         self._store = store
         self._trusted_root = trusted_root
         self._clock = clock
-        self._floors_at_us = clock.monotonic_us()
-        self._floors = Floors()
-        self._accepted: AcceptedPolicy | None = None
+        self._held = _Held(floors=Floors(), at_us=clock.monotonic_us(), accepted=None)
         self._in_force = PolicyInForce()
         self._restore(store.load())
 
@@ -88,16 +104,17 @@ class PolicyIntake:
             PolicyError: It is refused. What was in force still is.
             StorageError: It cannot be kept. What was in force still is.
         """
-        if self._accepted is not None and packed == self._accepted.bundle and not self._in_force.suspended:
+        held = self._held
+        if held.accepted is not None and packed == held.accepted.bundle and not self._in_force.suspended:
             return False
         floors, clock = self._read_clocks()
         release = verify_bundle(decode_bundle(packed), trusted_root=self._trusted_root, now=clock.now)
-        admission = admit(release, floors=floors, ledger=self._ledger, clock=clock)
+        admission = admit(release, floors=floors, ledger=held.accepted.ledger if held.accepted else (), clock=clock)
         accepted = AcceptedPolicy(
             bundle=packed, accepted_at=clock.now, charter=admission.charter_raw, ledger=admission.ledger
         )
         self._store.commit(admission.floors, accepted)
-        self._obey(admission.floors, accepted)
+        self._hold(admission.floors, accepted)
         self._in_force = PolicyInForce(
             charter=admission.charter,
             documents=admission.documents,
@@ -113,38 +130,36 @@ class PolicyIntake:
             StorageError: It cannot be written; the old floors still hold.
         """
         floors = self.floors
-        if floors == self._floors:
+        if floors == self._held.floors:
             return
         self._store.raise_floors(floors)
-        self._obey(floors, self._accepted)
+        self._hold(floors, self._held.accepted)
 
     def _read_clocks(self) -> tuple[Floors, ClockState]:
         """Return floors and time as of one reading of both clocks."""
+        held = self._held
         wall, quality = self._clock.now(), self._clock.quality()
-        elapsed = timedelta(microseconds=self._clock.monotonic_us() - self._floors_at_us)
-        floors = self._floors.carried_on(elapsed, wall=wall, quality=quality)
+        elapsed = timedelta(microseconds=self._clock.monotonic_us() - held.at_us)
+        floors = held.floors.carried_on(elapsed, wall=wall, quality=quality)
         return floors, believe(wall, quality, floors.time)
 
-    @property
-    def _ledger(self) -> tuple[SignedDocument, ...]:
-        return self._accepted.ledger if self._accepted else ()
-
-    def _obey(self, floors: Floors, accepted: AcceptedPolicy | None) -> None:
-        self._floors_at_us = self._clock.monotonic_us()
-        self._floors = floors
-        self._accepted = accepted
+    def _hold(self, floors: Floors, accepted: AcceptedPolicy | None) -> None:
+        self._held = _Held(floors=floors, at_us=self._clock.monotonic_us(), accepted=accepted)
 
     def _restore(self, kept: KeptPolicy) -> None:
         """Put what was kept back into force, as far as it can be verified."""
-        self._obey(kept.floors, kept.accepted)
+        self._hold(kept.floors, kept.accepted)
         if kept.accepted is not None:
             self._verify_again(kept.accepted)
+        floors = self._held.floors
         if kept.loss:
-            self._floors = self._floors.after_loss()
-            self._in_force = replace(self._in_force, suspended=f"{kept.loss}; {_why_suspended(self._floors)}")
+            self._hold(floors.after_loss(), kept.accepted)
+            self._in_force = replace(self._in_force, suspended=f"{kept.loss}; {_why_suspended(self._held.floors)}")
             self._keep_loss()
-        elif self._floors.lost:
-            self._in_force = replace(self._in_force, suspended=_why_suspended(self._floors))
+            return
+        if floors.lost:
+            self._in_force = replace(self._in_force, suspended=_why_suspended(floors))
+        self._store.sweep()
 
     def _verify_again(self, accepted: AcceptedPolicy) -> None:
         # It was fresh, and its time was possible, when it was accepted; whether it is fresh now is the
@@ -152,12 +167,12 @@ class PolicyIntake:
         then = ClockState(now=accepted.accepted_at, quality=ClockQuality.FLOOR)
         try:
             release = verify_bundle(decode_bundle(accepted.bundle), trusted_root=self._trusted_root, now=then.now)
-            admission = admit(release, floors=self._floors, ledger=accepted.ledger, clock=then)
+            admission = admit(release, floors=self._held.floors, ledger=accepted.ledger, clock=then)
         except LamppostError as error:
             self._in_force = _what_narrows(accepted, f"the policy kept on this camera does not verify: {error}")
             return
-        if not self._floors.versions:  # lost: what was kept is the best that is known
-            self._floors = admission.floors
+        if not self._held.floors.versions:  # lost: what was kept is the best that is known
+            self._hold(admission.floors, accepted)
         self._in_force = PolicyInForce(
             charter=admission.charter,
             documents=admission.documents,
@@ -167,10 +182,10 @@ class PolicyIntake:
 
     def _keep_loss(self) -> None:
         try:
-            if self._accepted is None:
-                self._store.raise_floors(self._floors)
+            if self._held.accepted is None:
+                self._store.raise_floors(self._held.floors)
             else:
-                self._store.commit(self._floors, self._accepted)
+                self._store.commit(self._held.floors, self._held.accepted)
         except StorageError as error:  # the loss is found again at the next start; meanwhile it is in force here
             self._in_force = replace(self._in_force, suspended=f"{self._in_force.suspended}; {error}")
 
@@ -178,7 +193,7 @@ class PolicyIntake:
 def _what_narrows(accepted: AcceptedPolicy, suspended: str) -> PolicyInForce:
     """Return the charter and the ledger of `accepted`, which have the digest that the floors name, and no grant."""
     try:
-        charter, documents = parse_charter(accepted.charter), recall(accepted.ledger)
+        charter, documents = parse_charter(accepted.charter), narrowing_of(accepted.ledger)
     except PolicyError as error:  # from a newer software, perhaps; without all that narrows, not even a picture
         return PolicyInForce(suspended=f"{suspended}; nor can what it restricts be read: {error}")
     return PolicyInForce(charter=charter, documents=documents, suspended=suspended)

@@ -9,7 +9,8 @@ as the charter says and to be no older than what was accepted:
 3. it has a charter, and the charter parses;
 4. every role is signed by whom, and by how many, the charter says;
 5. every document lies in the folder of the role that vouches for it;
-6. every document parses, is of its folder's kind and issued by its role's office.
+6. every document parses, is of its folder's kind, issued by its role's office, and, where
+   it is new to the camera, keeps the charter.
 
 One failed step refuses the whole release: half a policy would be one that nobody
 signed. Then what narrows goes into the ledger, and the floors rise.
@@ -17,13 +18,14 @@ signed. Then what narrows goes into the ledger, and the floors rise.
 Pure: the caller stores what is returned before it obeys it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.core.policy.charter import Charter, parse_charter
+from agent.core.policy.clauses import check_document, check_together
 from agent.core.policy.clock import SIGNING_SLACK, ClockQuality, ClockState
-from agent.core.policy.documents import Document, parse_document
+from agent.core.policy.documents import EpochKeys, Grant, Hold, Restriction, Revocation, Waiver, parse_document
 from agent.core.policy.floors import Floors
 from agent.core.policy.ledger import remember
 from agent.core.policy.release import CHARTER_PATH, TARGETS, TIMESTAMP, TOP_LEVEL, Release, SignedDocument
@@ -40,7 +42,10 @@ from agent.core.policy.roles import (
     refuse_foreign_paths,
     refuse_other_signers,
 )
+from agent.core.policy.verified import VerifiedDocuments
 from agent.errors import FreshnessError, PolicyError, SignatureError
+
+AnyDocument = Grant | Restriction | Waiver | Hold | EpochKeys | Revocation
 
 KIND_OF_FAMILY = {
     GRANTS: "grant",
@@ -50,19 +55,6 @@ KIND_OF_FAMILY = {
     HOLDS: "hold",
     REVOCATIONS: "revocation",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """A document that was admitted.
-
-    Attributes:
-        document: What it says.
-        lapses_at: When the role that vouches for it expires, and it with the role; None for what narrows.
-    """
-
-    document: Document
-    lapses_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +72,19 @@ class Admission:
 
     charter: Charter
     charter_raw: bytes
-    documents: tuple[InForce, ...]
+    documents: VerifiedDocuments
     fresh_until: datetime
     floors: Floors
     ledger: tuple[SignedDocument, ...]
 
 
-def admit(release: Release, *, floors: Floors, ledger: Iterable[SignedDocument], clock: ClockState) -> Admission:
+def admit(release: Release, *, floors: Floors, ledger: Sequence[SignedDocument], clock: ClockState) -> Admission:
     """Return what is known after `release`.
 
     Args:
         release: What the signatures vouch for.
         floors: What was accepted before.
-        ledger: What narrows and was accepted before.
+        ledger: What narrows and was accepted before, in order of arrival.
         clock: The time, and how far it can be believed.
 
     Raises:
@@ -117,28 +109,64 @@ def admit(release: Release, *, floors: Floors, ledger: Iterable[SignedDocument],
         if document.role in expected and expected[document.role].family != DEVICES
     ]
     known = remember(ledger, [document for document, _ in parsed if expected[document.role].narrows])
-    widening = [
-        InForce(document=meaning, lapses_at=release.expires_at[document.role])
-        for document, meaning in parsed
-        if not expected[document.role].narrows
-    ]
+    _refuse_unlawful(charter, parsed, ledger)
+    widening = [(document, meaning) for document, meaning in parsed if not expected[document.role].narrows]
     return Admission(
         charter=charter,
         charter_raw=charter_raw,
-        documents=(*widening, *recall(known)),
+        documents=_gather(
+            [meaning for _, meaning in widening] + recall(known),
+            {meaning.sha256: release.expires_at[document.role] for document, meaning in widening},
+        ),
         fresh_until=release.fresh_until,
         floors=floors.raised_by(release),
         ledger=known,
     )
 
 
-def recall(ledger: Iterable[SignedDocument]) -> tuple[InForce, ...]:
+def narrowing_of(ledger: Iterable[SignedDocument]) -> VerifiedDocuments:
+    """Return what the ledger says when nothing else counts.
+
+    Raises:
+        PolicyError: As `recall`.
+    """
+    return _gather(recall(ledger), {})
+
+
+def recall(ledger: Iterable[SignedDocument]) -> list[AnyDocument]:
     """Return what the ledger's documents say; each was admitted once and never lapses.
 
     Raises:
         PolicyError: One no longer parses; the software and the ledger do not belong together.
     """
-    return tuple(InForce(document=parse_document(entry.raw), lapses_at=None) for entry in ledger)
+    return [parse_document(entry.raw) for entry in ledger]
+
+
+def _gather(documents: Iterable[AnyDocument], lapses_at: Mapping[str, datetime]) -> VerifiedDocuments:
+    every = list(documents)
+    return VerifiedDocuments(
+        grants=tuple(one for one in every if isinstance(one, Grant)),
+        restrictions=tuple(one for one in every if isinstance(one, Restriction)),
+        waivers=tuple(one for one in every if isinstance(one, Waiver)),
+        holds=tuple(one for one in every if isinstance(one, Hold)),
+        epochs=tuple(one for one in every if isinstance(one, EpochKeys)),
+        revocations=tuple(one for one in every if isinstance(one, Revocation)),
+        lapses_at=lapses_at,
+    )
+
+
+def _refuse_unlawful(
+    charter: Charter, parsed: Iterable[tuple[SignedDocument, AnyDocument]], ledger: Sequence[SignedDocument]
+) -> None:
+    """Pass if every document that is new to the camera keeps the charter, alone and with the others."""
+    before = {(entry.path, entry.raw) for entry in ledger}
+    every = list(parsed)
+    for document, meaning in every:
+        if (document.path, document.raw) not in before:
+            check_document(charter, meaning)
+    check_together(
+        [one for _, one in every if isinstance(one, Grant)], [one for _, one in every if isinstance(one, Waiver)]
+    )
 
 
 def _charter_of(release: Release) -> bytes:
@@ -148,7 +176,7 @@ def _charter_of(release: Release) -> bytes:
     return charters[0]
 
 
-def _parse(document: SignedDocument, role: ExpectedRole) -> Document:
+def _parse(document: SignedDocument, role: ExpectedRole) -> AnyDocument:
     """Return what `document` says, if its role may say such a thing."""
     meaning = parse_document(document.raw)
     if meaning.kind != KIND_OF_FAMILY[role.family]:
