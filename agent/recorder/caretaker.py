@@ -84,13 +84,17 @@ class Caretaker:
         """Do what is due. Never raises: each failure ends up in the status, and narrows."""
         now_us = self._clock.monotonic_us()
         decision = self._narrowing.policy()
-        if now_us >= self._tidy_due_us or decision is not self._tidied or self._store.use().crowded:
+        if now_us >= self._tidy_due_us or decision is not self._tidied or self._must_make_room():
             self._tidy_due_us = now_us + TIDY_EVERY_US
             self._tidied = decision
             self._tidy(decision)
         if now_us >= self._status_due_us:
             self._status_due_us = now_us + STATUS_EVERY_US
             self.tell()
+
+    def _must_make_room(self) -> bool:
+        """Return whether the next segments lack room; not after it could not be made, or every frame would try."""
+        return self._storage_state is StorageState.OK and self._store.use().crowded
 
     def _tidy(self, decision: Decision) -> None:
         try:
