@@ -182,7 +182,7 @@ def make_encoder(config: Config) -> Encoder:
     """Return the encoder that `config` names."""
     section = config.encoder
     if section.codec == "picamera":
-        from agent.adapters.picamera import PiHardwareEncoder  # noqa: PLC0415 - importing it touches /dev/video*
+        from agent.adapters.pi_encoder import PiHardwareEncoder  # noqa: PLC0415 - needed on a Pi only
 
         return PiHardwareEncoder(bitrate_kbit=section.bitrate_kbit)
     return LibavEncoder(

@@ -53,7 +53,7 @@ def test_masks_land_in_the_memory_the_hardware_reads_when_the_access_is_ended(
     assert (luma[:16, :16] == 7).all()
     assert (chroma[0, :8, :8] == 8).all()
     assert (chroma[1, :8, :8] == 9).all()
-    assert (luma[16:, : size.width_px] == 61).all()
+    assert (luma[16:, : size.width_px] == 131).all()
     assert (frame.pixels.packed is not None) == (size == PACKED)
     frames.close()  # type: ignore[attr-defined]
     assert board.misuses == []
@@ -96,8 +96,8 @@ def test_analysis_outlives_the_picture(board: FakeBoard) -> None:
     assert first is not None
     assert second is not None
     assert first.shape == (270, 404)
-    assert set(first.flat) == {61}
-    assert set(second.flat) == {62}
+    assert set(first.flat) == {131}
+    assert set(second.flat) == {132}
 
 
 def test_closing_while_a_picture_is_out_waits_for_it(board: FakeBoard) -> None:

@@ -8,12 +8,15 @@ inside a `MappedArray`; what was written reaches the "hardware" when the mapping
 """
 
 import itertools
+import os
 import sys
 import threading
 from dataclasses import dataclass
+from fractions import Fraction
 from types import ModuleType, SimpleNamespace
 from typing import Any, Self
 
+import av
 import numpy as np
 import pytest
 
@@ -46,6 +49,11 @@ class FakeBoard:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Make `import picamera2` and `import libcamera` give this board's."""
         picamera2, libcamera = ModuleType("picamera2"), ModuleType("libcamera")
+        encoders, outputs = ModuleType("picamera2.encoders"), ModuleType("picamera2.outputs")
+        encoders.__dict__.update(H264Encoder=FakeH264Encoder)
+        outputs.__dict__.update(Output=FakeOutput)
+        monkeypatch.setitem(sys.modules, "picamera2.encoders", encoders)
+        monkeypatch.setitem(sys.modules, "picamera2.outputs", outputs)
         picamera2.__dict__.update(Picamera2=self._open, MappedArray=FakeMappedArray)
         libcamera.__dict__.update(Transform=FakeTransform, controls=_ENUMS)
         monkeypatch.setitem(sys.modules, "picamera2", picamera2)
@@ -198,10 +206,76 @@ class FakeMappedArray:
             self._request.memory[self._stream][:] = self.array
 
 
+class FakeOutput:
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class FakeH264Encoder:
+    """Encodes what the "hardware" sees, two frames late, on no thread; libx264 stands for the silicon.
+
+    Class attributes: `stuck` makes the codec return nothing any more.
+    """
+
+    stuck = False
+
+    def __init__(self, *, bitrate: int, repeat: bool, iperiod: int, framerate: float) -> None:
+        assert repeat
+        self.bitrate, self.iperiod, self.framerate = bitrate, iperiod, framerate
+        self.running = False
+        self.vd = os.memfd_create("video11")  # knows no V4L2 control
+        self.waiting: list[FakeRequest] = []
+
+    def start(self) -> None:
+        if self.running:
+            raise RuntimeError("Encoder already running")
+        self.running = True
+        self._codec = av.CodecContext.create("libx264", "w")
+        assert isinstance(self._codec, av.VideoCodecContext)
+        self._codec.width, self._codec.height = self.width, self.height
+        self._codec.pix_fmt = "yuv420p"
+        self._codec.time_base = Fraction(1, 1000)
+        self._codec.options = {"g": str(self.iperiod), "bf": "0", "tune": "zerolatency", "preset": "ultrafast"}
+        self._number = 0
+
+    def encode(self, stream: str, request: "FakeRequest") -> None:
+        if request.mapped:
+            request.device.board.misuses.append("the hardware read while the processor wrote")
+        request.acquire()
+        self.waiting.append(request)
+        if len(self.waiting) > 2 and not self.stuck:
+            self._encode_first()
+
+    def stop(self) -> None:
+        if not self.running:
+            raise RuntimeError("Encoder already stopped")
+        self.running = False
+        while self.waiting:
+            if self.stuck:
+                self.waiting.pop(0).release()
+            else:
+                self._encode_first()
+        os.close(self.vd)
+
+    def _encode_first(self) -> None:
+        request = self.waiting.pop(0)
+        rows = request.memory["main"].reshape(-1)
+        luma = rows[: self.stride * self.height].reshape(self.height, self.stride)[:, : self.width]
+        chroma = rows[self.stride * self.height :].reshape(-1, self.stride // 2)[:, : self.width // 2]
+        packed = np.concatenate([luma.reshape(-1), chroma.reshape(-1)]).reshape(-1, self.width)
+        frame = av.VideoFrame.from_ndarray(packed, "yuv420p")
+        frame.pts, frame.time_base = self._number * 40, Fraction(1, 1000)
+        self._number += 1
+        for packet in self._codec.encode(frame):
+            self.output.outputframe(bytes(packet), packet.is_keyframe, 0)
+        request.release()
+
+
 def _fill(agreed: dict[str, Any], number: int) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":
     """A grey picture that changes with each request; padding bytes are 0xEE."""
     (width, height), stride = agreed["size"], agreed["stride"]
     buffer = np.full(agreed["framesize"], 0xEE, np.uint8)
-    buffer[: stride * height].reshape(height, stride)[:, :width] = 60 + number % 100
+    buffer[: stride * height].reshape(height, stride)[:, :width] = 130 + number % 100
     buffer[stride * height :].reshape(height, stride // 2)[:, : width // 2] = 128
     return buffer
