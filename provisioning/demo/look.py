@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import av
+import numpy as np
 
 from agent.core.sealing.recipients import Identity
 from provisioning.demo.sheet import Picture
@@ -65,10 +66,10 @@ def decode(kept: KeptSegment, identities: Sequence[Identity]) -> list[KeptFrame]
     piece = cut(kept.segment, open_segment(kept.segment, identities))
     if piece is None:
         return []
-    with av.open(BytesIO(piece.clear)) as container:
+    with av.open(BytesIO(piece.clear), "r") as container:
         return [
             KeptFrame(
-                picture=frame.to_ndarray(format="bgr24"),
+                picture=frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False),
                 captured_at=piece.captured_at + timedelta(seconds=frame.time or 0.0),
             )
             for frame in container.decode(video=0)

@@ -1,0 +1,47 @@
+"""`lamppost demo`: play a city on a simulated camera, and leave pictures."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("demo"),
+    source: Annotated[
+        str, typer.Option("--source", help="A video file or /dev/videoN instead of the simulated street.")
+    ] = "streetscene",
+) -> None:
+    """Play a city in a minute: sign, record, restrict, fail, waive, revoke; then look at what was kept."""
+    from provisioning.demo.play import play  # noqa: PLC0415 - a video library, which --help does not need
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        def say(words: str) -> None:
+            console.print(f"  {words}")
+            status.update(words)
+
+        told = play(out, source=_named(source), say=say)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for label, value in told.rows:
+        table.add_row(label, value)
+    console.print(table)
+    sys.stdout.write(f"{told.sheet}\n{told.movie}\n")
+
+
+def _named(source: str) -> str:
+    """Return a source as `lamppost.toml` names it, from what a person types."""
+    if source.startswith("/dev/video"):
+        return f"v4l2:{source}"
+    if Path(source).exists():
+        return f"file:{Path(source).resolve()}"
+    return source

@@ -1,0 +1,316 @@
+"""The demo: a city in a minute, and pictures of each moment of it.
+
+Three officials sign, a camera records, one official restricts, the power fails, a
+waiver lapses, one official revokes. Then the custodian, whose key never was on the
+camera, opens everything.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import cv2
+
+from agent.core.sealing.recipients import PostQuantumIdentity
+from agent.core.status import RecordingState
+from agent.errors import StorageError
+from provisioning.authority.files import write_whole
+from provisioning.clock import precise_now, wait
+from provisioning.demo.camera import DemoCamera, Usage, children_usage
+from provisioning.demo.city import CAMERA, DemoCity
+from provisioning.demo.look import KeptSegment, frame_at, open_all
+from provisioning.demo.sheet import Moment, Picture, contact_sheet
+from provisioning.footage.joining import Joiner
+from provisioning.footage.opening import cut, open_segment
+from provisioning.footage.private_file import private_file
+
+TAKE = timedelta(seconds=5)  # between two moments: enough for a few fragments
+WAIVER = timedelta(seconds=6)
+STREET = "streetscene"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One moment of the demo.
+
+    Attributes:
+        headline: What happened.
+        words: What it means for the picture.
+        at: The instant to look at.
+        why_dark: Why nothing is kept then, if nothing is expected to be.
+    """
+
+    headline: str
+    words: str
+    at: datetime
+    why_dark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the demo leaves and can say about itself.
+
+    Attributes:
+        sheet: The contact sheet, PNG.
+        movie: All that was kept, MP4.
+        rows: Label and value, for a table.
+    """
+
+    sheet: Path
+    movie: Path
+    rows: tuple[tuple[str, str], ...]
+
+
+def play(out: Path, *, source: str, say: Callable[[str], None]) -> Told:
+    """Play the demo and leave its pictures in `out`.
+
+    Args:
+        out: Folder for the results; made if missing.
+        source: What the camera looks at, as in `lamppost.toml`.
+        say: Told of each step.
+
+    Raises:
+        LamppostError: Something did not go as it must.
+    """
+    began = precise_now()
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="lamppost-demo-") as scratch:
+        say("founding a city: four people, each with a key of their own")
+        city = DemoCity(Path(scratch) / "people", precise_now)
+        city.publish_keys()
+        camera = DemoCamera(
+            Path(scratch) / "card", camera=CAMERA, source=source, root=city.trusted_root, now=precise_now
+        )
+        with _stopped(camera):
+            acts, lost = _perform(city, camera, say)
+        say("opening what the card holds, with a key that never was on the camera")
+        kept = open_all(camera.footage, [city.identity])
+        moments = _look(acts, kept, city.identity, camera, source, Path(scratch))
+        sheet, movie = out / "contact-sheet.png", out / "footage.mp4"
+        _write_png(
+            sheet,
+            contact_sheet(
+                "What the street was, and what the camera kept",
+                "Above: the street as it was. Below: the sealed footage, opened by the custodian. Nothing else was kept.",
+                moments,
+            ),
+        )
+        _join(movie, kept, city.identity)
+        return Told(
+            sheet=sheet,
+            movie=movie,
+            rows=tuple(_account(camera, kept, lost, children_usage(), precise_now() - began)),
+        )
+
+
+@contextmanager
+def _stopped(camera: DemoCamera) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        camera.kill()
+
+
+@dataclass(slots=True)
+class Loss:
+    """What the power cut cost, and how many frames were counted before it."""
+
+    captured_before: int = 0
+    killed_at: datetime | None = None
+
+
+def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> tuple[list[Act], Loss]:
+    """Let everything happen; return the moments to look at, in order."""
+    acts: list[Act] = []
+    say("the camera starts; nobody has signed anything: it is dark")
+    camera.start()
+    camera.wait_for("a camera that delivers", lambda status: status.frames.captured > 0)
+    wait(TAKE / 2)
+    acts.append(
+        Act(
+            headline="Nobody has signed yet",
+            words="The camera runs; nothing permits recording.",
+            at=precise_now(),
+            why_dark="dark: nothing is granted",
+        )
+    )
+
+    say("three officials sign a grant, one after the other")
+    city.grant()
+    _deliver(city, camera, lambda state: state is RecordingState.RECORDING)
+    wait(TAKE)
+    acts.append(
+        Act(
+            headline="Three officials signed a grant",
+            words="Private windows are gone before anything is encoded.",
+            at=precise_now() - timedelta(seconds=1),
+        )
+    )
+
+    say("one official, alone, adds a private area")
+    city.restrict()
+    _deliver(city, camera)
+    wait(TAKE)
+    acts.append(
+        Act(
+            headline="One official restricts, alone",
+            words="The garden on the right is masked from the next frame on.",
+            at=precise_now() - timedelta(seconds=1),
+        )
+    )
+
+    say("the power fails in the middle of a segment (kill -9)")
+    wait(TAKE / 2)
+    status = camera.wait_for("a status", lambda _: True)
+    camera.kill()
+    loss = Loss(captured_before=status.frames.captured, killed_at=precise_now())
+    acts.append(
+        Act(
+            headline="The power fails (kill -9)",
+            words="What had reached the disk opens: the last frame of it.",
+            at=precise_now(),
+        )
+    )
+    camera.start()
+    camera.wait_for("recording after the restart", lambda status: status.state is RecordingState.RECORDING)
+    wait(TAKE)
+
+    say(f"a waiver: more frames a second for {WAIVER.seconds} seconds, then back by itself")
+    ends_at = city.waive(WAIVER)
+    _deliver(city, camera)
+    wait(max(timedelta(0), ends_at - precise_now()) + TAKE)
+    acts.append(
+        Act(headline="A waiver has lapsed", words="", at=ends_at + timedelta(seconds=2)),
+    )
+
+    say("one official, alone, revokes")
+    city.revoke()
+    _deliver(city, camera, lambda state: state is RecordingState.DARK)
+    wait(TAKE / 2)
+    acts.append(
+        Act(
+            headline="One official revokes, alone",
+            words="Dark within a second, and after every restart.",
+            at=precise_now() - timedelta(seconds=1),
+            why_dark="dark: revoked",
+        )
+    )
+    camera.stop()
+    return acts, loss
+
+
+def _deliver(city: DemoCity, camera: DemoCamera, expected: Callable[[RecordingState], bool] = lambda _: True) -> None:
+    """Bring the newest bundle to the camera, and wait until it obeys."""
+    before = camera.wait_for("a status", lambda _: True).decision.policy_digest
+    camera.deliver(city.bundle.read_bytes())
+    camera.wait_for(
+        "a camera that obeys the new policy",
+        lambda status: status.decision.policy_digest != before and expected(status.state),
+    )
+
+
+def _look(
+    acts: Sequence[Act],
+    kept: Sequence[KeptSegment],
+    identity: PostQuantumIdentity,
+    camera: DemoCamera,
+    source: str,
+    scratch: Path,
+) -> list[Moment]:
+    """Put beside each moment the street as it was, where it can be drawn again."""
+    moments = []
+    for act in acts:
+        at = act.at
+        if not act.why_dark:
+            at = _nearest_kept(kept, at)
+        frame = frame_at(kept, at, [identity])
+        words = act.words or _rates(kept, act.at)
+        moments.append(
+            Moment(
+                headline=act.headline,
+                words=words,
+                scene=_draw(camera, source, frame.captured_at if frame else at, scratch),
+                kept=None if frame is None else frame.picture,
+                why_dark=act.why_dark,
+            )
+        )
+    return moments
+
+
+def _nearest_kept(kept: Sequence[KeptSegment], at: datetime) -> datetime:
+    """Return `at`, or the last instant before it of which something was kept."""
+    frame = timedelta(milliseconds=150)
+    ends = [min(at, segment.ends_at - frame) for segment in kept if segment.starts_at <= at]
+    return max(ends, default=at)
+
+
+def _rates(kept: Sequence[KeptSegment], at: datetime) -> str:
+    """Say how many frames a second were kept while the waiver ran and after it."""
+    after = next(segment for segment in kept if segment.starts_at <= at < segment.ends_at)
+    before = max((segment for segment in kept if segment.ends_at <= after.starts_at + timedelta(seconds=1)), key=_start)
+    return f"{_rate(before):.0f} frames a second while it ran, {_rate(after):.0f} again since."
+
+
+def _start(segment: KeptSegment) -> datetime:
+    return segment.starts_at
+
+
+def _rate(segment: KeptSegment) -> float:
+    return segment.frames / (segment.ends_at - segment.starts_at).total_seconds()
+
+
+def _draw(camera: DemoCamera, source: str, at: datetime, scratch: Path) -> Picture | None:
+    """Draw the simulated street as it was at `at`; None where the camera looked at something else."""
+    if not source.startswith(STREET):
+        return None
+    opened = [datetime.fromisoformat(event["at"]) for event in camera.events() if event["kind"] == "camera-opened"]
+    began = max(one for one in opened if one <= at)
+    second = (at - began).total_seconds()
+    command = [sys.executable, "-m", "agent", "scene", "--out", str(scratch), "--at", f"{second:.3f}"]
+    drawn = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own agent
+    picture = cv2.imread(drawn.stdout.strip())
+    return None if picture is None else picture.astype("uint8", copy=False)
+
+
+def _join(movie: Path, kept: Sequence[KeptSegment], identity: PostQuantumIdentity) -> None:
+    with private_file(movie, replace=True) as file:
+        joiner = Joiner(file, title=CAMERA, seekable=True, keep_gaps=False)
+        for one in kept:
+            piece = cut(one.segment, open_segment(one.segment, [identity]))
+            if piece is not None:
+                joiner.add(piece)
+        joiner.close()
+
+
+def _account(
+    camera: DemoCamera, kept: Sequence[KeptSegment], loss: Loss, usage: Usage, took: timedelta
+) -> Iterator[tuple[str, str]]:
+    status = camera.status()
+    truncated = [one for one in kept if one.segment.unfinished]
+    lost = "nothing was cut off"
+    if truncated and loss.killed_at is not None:
+        lost = f"{(loss.killed_at - truncated[0].ends_at).total_seconds():.2f} s"
+    stored_bytes = sum(one.segment.size_bytes for one in kept)
+    duration = sum((one.ends_at - one.starts_at for one in kept), timedelta(0))
+    captured = loss.captured_before + (status.frames.captured if status else 0)
+    yield "frames the camera delivered", f"{captured}"
+    yield "frames kept, all of them opened", f"{sum(one.frames for one in kept)}"
+    yield "frames that failed closed", f"{status.frames.failed_closed if status else 0}"
+    yield "footage lost to the power cut", lost
+    yield "segments", f"{len(kept)}, {len(truncated)} of them cut short"
+    yield "sealed bytes", f"{stored_bytes / 1e6:.1f} MB for {duration.total_seconds():.0f} s"
+    yield "sealed to", "mlkem768x25519 (post-quantum), the custodian's key of the day"
+    yield "the agent's CPU and memory", f"{usage.cpu_s:.0f} s of CPU, {usage.peak_mib:.0f} MiB at most"
+    yield "time taken", f"{took.total_seconds():.0f} s"
+
+
+def _write_png(path: Path, picture: Picture) -> None:
+    encoded, data = cv2.imencode(".png", picture)
+    if not encoded:
+        raise StorageError(f"cannot encode {path} as PNG")
+    write_whole(path, data.tobytes())
