@@ -19,7 +19,6 @@ from agent.core.policy.admission import admit, narrowing_of
 from agent.core.policy.charter import Charter, parse_charter
 from agent.core.policy.clock import ClockQuality, ClockState, believe
 from agent.core.policy.floors import Floors
-from agent.core.policy.release import SignedDocument
 from agent.core.policy.verified import VerifiedDocuments
 from agent.errors import LamppostError, PolicyError, StorageError
 from agent.ports import Clock
