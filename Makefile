@@ -14,9 +14,10 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 # What apt must bring, and why: age opens our files in a test as a stranger would,
-# ffmpeg plays and measures them, e2fsprogs makes the small disks of the fault tests.
-APT     = age ffmpeg e2fsprogs
-NEEDS   = age ffmpeg mkfs.ext4
+# ffmpeg plays and measures them, e2fsprogs makes the small disks of the fault tests,
+# mosquitto is the broker the link is tried against.
+APT     = age ffmpeg e2fsprogs mosquitto
+NEEDS   = age ffmpeg mkfs.ext4 mosquitto
 
 .PHONY: demo test check fix bench lock clean setup apt
 
