@@ -103,6 +103,8 @@ def test_a_partial_segment_is_kept_marked_and_opens_to_its_last_whole_chunk(
         b"age-encryption.org/v1\n",
         sealed_fragments(1, size_bytes=400)[0].sealed,  # header, no chunk
         sealed_fragments(1)[0].sealed[: 64 * 1024],  # not quite a chunk
+        b"-----BEGIN AGE ENCRYPTED FILE-----\n" + bytes(200_000),
+        b"age-encryption.org/v1\n-> X25519 \xff\n" + bytes(200_000),
         bytes(200_000),  # what some file systems leave of a file whose length came first
     ],
 )

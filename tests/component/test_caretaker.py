@@ -1,0 +1,124 @@
+"""Beside recording, the caretaker makes room and tells the status, at a pace that costs the pictures nothing."""
+
+import errno
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.ring import Ring, RingSettings
+from agent.adapters.status_file import StatusFile
+from agent.adapters.systemd_notify import SystemdNotify
+from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.decision import Decision, HeldSpan
+from agent.core.status import CameraStatus, RecorderStatus, StorageState
+from agent.core.video import Layer
+from agent.recorder.caretaker import TIDY_EVERY_US, Caretaker
+from agent.recorder.narrowing import Narrowing
+from agent.recorder.storage import PatientStore
+from agent.recorder.tally import Tally
+from tests.fakes.clock import NOON, FakeClock
+from tests.fakes.event_log import MemoryLog
+from tests.fakes.failing_disk import FailingDisk
+from tests.fakes.sealed import sealed_fragments
+
+FRAME = timedelta(milliseconds=40)
+TIDY_EVERY = timedelta(microseconds=TIDY_EVERY_US)
+SEGMENT_BYTES = len(sealed_fragments(0)[0].sealed)
+FOUR_SEGMENTS = RingSettings(capacity_bytes=4 * SEGMENT_BYTES, keep_free_bytes=0, segment_bytes=SEGMENT_BYTES)
+PERMITTED = Decision(recording=True, reason="grant g-1", retention=timedelta(days=30))
+
+
+class Bench:
+    """A caretaker over a real ring of four segments, on a disk that can fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.disk = FailingDisk()
+        self.log = MemoryLog()
+        self.decision = PERMITTED
+        self.store = PatientStore(
+            lambda: Ring(folder / "footage", "pole-7", FOUR_SEGMENTS, disk=self.disk), lambda _: None
+        )
+        self._status_file = StatusFile(folder / "status.json")
+        self.caretaker = Caretaker(
+            camera_id="pole-7",
+            clock=self.clock,
+            clock_state=lambda: ClockState(now=self.clock.now(), quality=ClockQuality.SYNCHRONISED),
+            camera_status=CameraStatus,
+            store=self.store,
+            log=self.log,
+            narrowing=Narrowing(lambda: self.decision),
+            tally=Tally(self.log),
+            status_file=self._status_file,
+            notifier=SystemdNotify({}),
+        )
+
+    def record(self, count: int) -> None:
+        for _ in range(count):
+            self.store.start(Layer.MASKED, self.clock.now()).finish(sealed_fragments(0)[0])
+
+    def tick(self, times: int) -> None:
+        for _ in range(times):
+            self.caretaker.tick()
+            self.clock.advance(FRAME)
+
+    def status(self) -> RecorderStatus:
+        return self._status_file.read()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.store.close()
+
+
+def test_a_crowded_ring_is_given_room_at_once(bench: Bench) -> None:
+    bench.tick(1)
+    bench.record(4)
+
+    bench.tick(1)
+
+    assert len(bench.store.segments()) == 2
+    bench.record(1)
+
+
+def test_a_disk_that_lets_nothing_be_removed_is_asked_again_now_and_then(bench: Bench) -> None:
+    bench.tick(1)
+    bench.record(4)
+    bench.disk.fail(errno.EROFS, "remove")
+
+    bench.tick(100)
+
+    assert bench.log.kinds.count("removal") == 1
+    assert bench.status().storage.state is StorageState.FAILED
+    bench.disk.heal()
+    bench.clock.advance(TIDY_EVERY)
+    bench.tick(1)
+    assert len(bench.store.segments()) == 2
+    assert bench.status().storage.state is StorageState.OK
+
+
+def test_holds_that_fill_the_ring_are_told_and_removed_by_nobody(bench: Bench) -> None:
+    bench.record(4)
+    bench.decision = replace(PERMITTED, holds=(HeldSpan("h-1", NOON, NOON + timedelta(hours=1)),))
+
+    bench.tick(100)
+
+    assert len(bench.store.segments()) == 4
+    assert bench.status().storage.state is StorageState.HELD
+    assert bench.log.kinds.count("removal") == 0
+
+
+def test_a_lifted_hold_makes_room_at_once(bench: Bench) -> None:
+    bench.record(4)
+    bench.decision = replace(PERMITTED, holds=(HeldSpan("h-1", NOON, NOON + timedelta(hours=1)),))
+    bench.tick(1)
+    bench.decision = PERMITTED
+
+    bench.tick(1)
+
+    assert len(bench.store.segments()) == 2
