@@ -28,6 +28,9 @@ _NOISE_SLACK_PX = 128  # the pool is this much larger than the frame, so each fr
 _SHADOW, _SHADOW_UNDER_CAR = 0.46, 0.62
 _SHADOW_FADES_PX = (26.0, 48.0)  # per metre: far figures cast none, near ones a full one
 _ADULT_M = 1.75
+# People farther than this move in steps: at forty pixels of height nobody sees it, and it halves what they cost.
+_FAR_M, _FAR_HZ = 15.0, 7.5
+_ROUNDING = 1e-6
 _AMBER: Bgr = (60, 176, 255)
 
 
@@ -248,6 +251,8 @@ class Street:
             placement = who.path.at(t)
             if placement is None:
                 continue
+            if isinstance(who, Person) and depth_of(placement.x_m, placement.z_m) > _FAR_M:
+                placement = who.path.at(math.floor(t * _FAR_HZ + _ROUNDING) / _FAR_HZ) or placement
             known = self._still.get(who.id)
             thing = known[1] if known is not None and known[0] == placement else self._stage(who, placement)
             self._still[who.id] = (placement, thing)

@@ -209,7 +209,8 @@ def _busy_people(rng: np.random.Generator) -> tuple[Person, ...]:
                 (-7.4, True, 1.25, 4.5, "backpack"),
                 (-5.4, True, 1.45, 14.0, ""),
                 (-7.0, False, 1.15, 12.5, ""),
-                (-6.5, False, 1.15, 12.2, "bag"),  # beside the one before: a pair
+                (-6.5, False, 1.15, 12.2, "bag"),  # beside the one before
+                (-7.6, False, 1.15, 12.9, ""),  # and a third: a group
                 (6.2, False, 1.3, 17.0, ""),
                 (5.8, True, 1.2, 10.0, "backpack"),
             )

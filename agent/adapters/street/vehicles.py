@@ -190,7 +190,6 @@ class _Bodywork:
         camera_a, camera_b = self.towards_camera()
         side = math.copysign(1.0, camera_b)
         half = shape.half_width_m
-        self.wheels(-side)
         front_end = camera_a > 0
         edges = list(enumerate(zip(shape.profile, shape.profile[1:], strict=False)))
         if not front_end:
@@ -301,8 +300,8 @@ class _Bodywork:
         bumper = [(a, -half, low), (a, half, low), (a, half * 0.98, low + 0.1), (a, -half * 0.98, low + 0.1)]
         self.brush.polygon(self.pixels(bumper), (50, 48, 48))
         if front and self.scale > _DETAILED_FROM_PX and self.vehicle.body is Body.CAR:
-            for b in (-half - 0.13, half + 0.13):
-                ear = [(0.82, b - 0.09, 0.92), (0.82, b + 0.09, 0.92), (0.8, b + 0.09, 1.06), (0.8, b - 0.09, 1.06)]
+            for b in (-half - 0.06, half + 0.06):
+                ear = [(0.82, b - 0.08, 0.93), (0.82, b + 0.08, 0.93), (0.8, b + 0.08, 1.05), (0.8, b - 0.08, 1.05)]
                 self.brush.polygon(self.pixels(ear), shade(self.vehicle.colour, 0.7))
         for b in (-half * 0.76, half * 0.76):
             housing = [(a, b - 0.19, shape.lamp_u - 0.1), (a, b + 0.19, shape.lamp_u - 0.1)]
