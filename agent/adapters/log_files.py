@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,6 +66,7 @@ class LogFiles:
         self._size_bytes = 0
         self._next = 0
         self._torn = False
+        self._appending = threading.Lock()  # the pipeline and the policy watch both write
         self.repaired_bytes = 0
         make_folders(folder)
         self._lock = lock_folder(folder)
@@ -99,22 +101,23 @@ class LogFiles:
             ValueError: `kind` or a fact's name is not one, or the event is longer than a line may be.
             StorageError: It could not be kept; nothing of it is in the log.
         """
-        line = _line(self._next, kind, at, facts)
-        try:
-            if self._size_bytes and self._size_bytes + len(line) > self._max_file_bytes:
-                self._begin()
-            if self._torn:
-                os.ftruncate(self._descriptor, self._size_bytes)
-            self._torn = True  # until all of the line is there: half a line in the middle ends the log for readers
-            write_all(self._descriptor, line)
-            os.fdatasync(self._descriptor)
-            self._torn = False
-        except OSError as error:
-            with contextlib.suppress(OSError):  # or else before the next line
-                os.ftruncate(self._descriptor, self._size_bytes)
-            raise storage_error("append to the log in", self._folder, error) from error
-        self._size_bytes += len(line)
-        self._next += 1
+        with self._appending:
+            line = _line(self._next, kind, at, facts)
+            try:
+                if self._size_bytes and self._size_bytes + len(line) > self._max_file_bytes:
+                    self._begin()
+                if self._torn:
+                    os.ftruncate(self._descriptor, self._size_bytes)
+                self._torn = True  # until all of the line is there: half a line in the middle ends the log for readers
+                write_all(self._descriptor, line)
+                os.fdatasync(self._descriptor)
+                self._torn = False
+            except OSError as error:
+                with contextlib.suppress(OSError):  # or else before the next line
+                    os.ftruncate(self._descriptor, self._size_bytes)
+                raise storage_error("append to the log in", self._folder, error) from error
+            self._size_bytes += len(line)
+            self._next += 1
 
     def _open_newest(self) -> None:
         files = _files(self._folder)
