@@ -198,3 +198,39 @@ class MessageFormatError(LinkError):
     """A payload is too large, or not what its topic carries."""
 
     exit_status = os.EX_DATAERR
+
+
+class BrokerUnreachableError(LinkError):
+    """No connection to the broker: no network, no such name, nobody listens, or no answer in time."""
+
+
+class BrokerUntrustedError(LinkError):
+    """What answered is not the city's broker, as far as its certificate and this clock tell."""
+
+    exit_status = os.EX_NOPERM
+
+
+class CredentialError(LinkError):
+    """The device credential is missing, unreadable, or not what the broker accepts."""
+
+    exit_status = os.EX_NOPERM
+
+
+class SessionRefusedError(LinkError):
+    """The broker knows this camera and does not let it in, or not where it must write."""
+
+    exit_status = os.EX_NOPERM
+
+
+class SessionLostError(LinkError):
+    """The connection ended, or went silent."""
+
+
+class UploadError(LinkError):
+    """Sealed footage could not be handed over; trying again may help."""
+
+
+class UploadRefusedError(UploadError):
+    """The store does not take it: a wrong or expired address, or one this camera may not send to."""
+
+    exit_status = os.EX_NOPERM

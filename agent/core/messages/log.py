@@ -16,6 +16,7 @@ from agent.core.messages.wire import KIB, CameraId, Index, Message, Token
 
 MAX_LEAF_BYTES = 16 * KIB
 MAX_LEAVES = 256
+MAX_SKIPPED = 64
 
 LeafBytes = Annotated[
     bytes,
@@ -36,6 +37,8 @@ class LogBatch(Message):
         oldest: Lowest index that the camera still has. If the backend lacks leaves below it, they are
             lost: it notes the gap and acknowledges past it.
         next: Index that the camera's next leaf will get; what is still to come is `next - first - len(leaves)`.
+        skipped: Leaves below `first` that the broker refuses to carry, each for itself: the backend notes
+            the gap and acknowledges past it. They stay on the camera.
         requested: True if `log.send` asked for them; an acknowledgement does not wait for these.
     """
 
@@ -48,14 +51,15 @@ class LogBatch(Message):
     leaves: Annotated[tuple[LeafBytes, ...], Field(max_length=MAX_LEAVES)]
     oldest: Index
     next: Index
+    skipped: Annotated[tuple[Index, ...], Field(max_length=MAX_SKIPPED)] = ()
     requested: bool = False
 
 
 class Ack(Message):
     """How much of the log the backend has. On `down/ack`.
 
-    A backend sends one for each batch (also for one it had already), and one when a camera's
-    birth arrives, so that a camera that lost its cursor finds it again.
+    A backend sends one for each batch, also for one it had already: a camera that lost its cursor
+    then finds it again. It only ever rises: a backend that lost leaves asks with `log.send`.
 
     Attributes:
         camera_id: Whom it is for.
