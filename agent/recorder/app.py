@@ -49,7 +49,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         log = running.enter_context(LogFiles(config.state.folder / "log"))
         log.append("started", clock.now(), software=SOFTWARE_VERSION, camera=config.camera.id)
         running.callback(lambda: _CalmLog(log).append("stopped", clock.now()))
-        watch = running.enter_context(_policy_watch(config, clock, log))
+        watch = running.enter_context(open_policy(config, clock, log))
 
         tally = Tally(log)
         narrowing = Narrowing(watch.decision_now)
@@ -133,7 +133,13 @@ class _Reporter:
         self._log.append(f"camera-{event.kind}", event.at, reason=event.reason, session=event.session)
 
 
-def _policy_watch(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
+def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
+    """Return the watch over signed policy, with what was kept back in force.
+
+    Raises:
+        ConfigurationError: There is no root to verify from.
+        StorageError: The store cannot be read.
+    """
     try:
         root = config.policy.root.read_bytes()
     except OSError as error:

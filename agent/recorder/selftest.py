@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from agent.core.policy.decision import Decision
 from agent.core.sealing.recipients import parse_recipients
 from agent.core.video import I420, FrameSize, Layer, RawFrame, StreamMode
 from agent.errors import CameraStalledError, EncoderError, LamppostError, StorageError
-from agent.ports import Clock, SegmentTags
+from agent.ports import Clock, Fact, SegmentTags
 from agent.recorder.app import make_encoder, open_policy, open_ring
 from agent.recorder.sources import camera_factory
 
@@ -67,6 +68,13 @@ def table(findings: list[Finding]) -> str:
         if finding.hint and not finding.passed:
             lines.append(f"      {'':{width}}  hint: {finding.hint}")
     return "\n".join(lines) + "\n"
+
+
+class _Deaf:
+    """A log for a look at policy that changes nothing."""
+
+    def append(self, kind: str, at: datetime, **facts: Fact) -> None:
+        """Keep nothing."""
 
 
 def _try(part: str, work: Callable[[], str]) -> Finding:
@@ -152,7 +160,7 @@ def _sync_rate(folder: Path, clock: Clock) -> float:
 
 
 def _policy(config: Config, clock: Clock) -> str:
-    decision = open_policy(config, clock)
+    decision = open_policy(config, clock, _Deaf()).decision_now()
     if decision.recording:
         parse_recipients(decision.recipients)
     return f"{'recording' if decision.recording else 'dark'}: {decision.reason}"

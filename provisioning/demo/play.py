@@ -96,7 +96,7 @@ def play(out: Path, *, source: str, say: Callable[[str], None]) -> Told:
             sheet,
             contact_sheet(
                 "What the street was, and what the camera kept",
-                "Above: the street as it was. Below: the sealed footage, opened by the custodian. Nothing else was kept.",
+                "Above: the street. Below: the sealed footage, opened by the custodian. Nothing else was kept.",
                 moments,
             ),
         )
