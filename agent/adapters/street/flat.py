@@ -13,10 +13,10 @@ Floats32 = NDArray[np.float32]
 
 def grain(rng: np.random.Generator, texture: Pixels, sigma: float, blur: int = 0) -> Pixels:
     """Return the texture with grey grain laid over it."""
-    noise = rng.normal(0, sigma, texture.shape[:2]).astype(np.float32)
+    noise = rng.standard_normal(texture.shape[:2], np.float32) * np.float32(sigma)
     if blur:
         noise = cv2.GaussianBlur(noise, (0, 0), blur) * blur * 1.6
-    return as_pixels(np.clip(texture + noise[:, :, None], 0, 255).astype(np.uint8))
+    return as_pixels(cv2.add(texture, cv2.merge([noise] * 3), dtype=cv2.CV_8U))
 
 
 @dataclass(slots=True)
@@ -76,4 +76,4 @@ def warp(canvas: Pixels, flat: Pixels, corners_px: object) -> None:
     inside = np.zeros((size[1], size[0]), np.uint8)
     cv2.fillConvexPoly(inside, np.round(local * 16).astype(np.int32), 255, cv2.LINE_8, 4)
     window = canvas[top:bottom, left:right]
-    window[inside > 0] = warped[inside > 0]
+    cv2.copyTo(warped, inside, window)

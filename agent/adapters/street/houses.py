@@ -200,7 +200,7 @@ def stand_front(canvas: Pixels, glow: Pixels, view: View, painted: tuple[Flat, F
         ]
     )
     brush.polygon(roof, (112, 104, 112))
-    Sprite(0, 0, brush.canvas).lay_over(canvas)
+    _lay(canvas, brush)
 
 
 def town_roof(view: View, x0: float, x1: float, z: float, tall: float) -> Floats:
@@ -221,5 +221,11 @@ def far_town(canvas: Pixels, glow: Pixels, view: View, rng: np.random.Generator)
                 brush.polygon(pane, (132, 122, 112))
                 if rng.random() < 0.3:  # noqa: PLR2004
                     lights.polygon(pane, shade(WARM, 0.75))
-    Sprite(0, 0, brush.canvas).lay_over(canvas)
-    Sprite(0, 0, lights.canvas).lay_over(glow)
+    _lay(canvas, brush)
+    _lay(glow, lights)
+
+
+def _lay(canvas: Pixels, brush: Brush) -> None:
+    drawn = Sprite(0, 0, brush.canvas).cropped()
+    if drawn is not None:
+        drawn.lay_over(canvas)
