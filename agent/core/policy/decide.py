@@ -70,7 +70,7 @@ DAY = timedelta(days=1)
 FIRST_YEAR, LAST_YEAR = 1970, 9998  # what a clock can show without the arithmetic below leaving the calendar
 # Boundaries without effect that are looked past to find the next change; after as many, the caller is told
 # to look again at the last of them, which costs a look and changes nothing.
-MAX_LOOKS = 4
+MAX_LOOKS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -482,16 +482,14 @@ def _next_change(
 
 def _next_boundary(charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _Moment) -> datetime | None:
     """Return the first instant after now at which any document begins, ends, or changes its hours or keys."""
-    boundaries: list[datetime | None] = [moment.fresh_until]
-    for grant in mine.grants:
-        boundaries += [grant.starts_at, mine.end_of(grant)]
-    for waiver in mine.waivers:
-        boundaries += [waiver.starts_at, mine.end_of(waiver)]
-    boundaries += [one.starts_at for one in (*mine.restrictions, *mine.holds, *mine.revocations)]
+    boundaries: list[datetime | None] = [one.starts_at for one in (*mine.restrictions, *mine.holds, *mine.revocations)]
+    if mine.grants and moment.fresh:
+        boundaries.append(moment.fresh_until)
+        boundaries += [end for grant in mine.grants for end in (grant.starts_at, mine.end_of(grant))]
     if standing.grant is not None:
+        boundaries += [end for waiver in mine.waivers for end in (waiver.starts_at, mine.end_of(waiver))]
+        boundaries += [end for keys in mine.epochs for end in (keys.starts_at, mine.end_of(keys))]
         boundaries.append(standing.grant.retention.ends_at)
         boundaries.append(next_flip(_hours(standing), moment.now, zone_of(charter.time_zone)))
-        for keys in mine.epochs:
-            boundaries += [keys.starts_at, mine.end_of(keys)]
         boundaries.append(datetime.combine(moment.now.astimezone(UTC).date(), time(), UTC) + DAY)
     return min((one for one in boundaries if one is not None and one > moment.now), default=None)
