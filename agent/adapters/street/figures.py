@@ -77,7 +77,7 @@ class Look:
             hair=pick(_HAIRS),
             hair_style=str(rng.choice(("short", "long", "bob", "cap", "short", "bun"))),
             top=pick(_TOPS),
-            coat=bool(rng.random() < 0.3) and person.kind not in (Kind.RUNNER, Kind.CHILD, Kind.SEATED),  # noqa: PLR2004
+            coat=bool(rng.random() < 0.3) and person.kind not in (Kind.RUNNER, Kind.CHILD, Kind.SEATED),  # noqa: PLR2004 - three in ten
             trousers=pick(_TROUSERS),
             shoes=pick(_SHOES),
             accent=pick(_TOPS),

@@ -151,7 +151,7 @@ def terrace(rng: np.random.Generator, z: tuple[float, float], tone: Bgr, kind: s
     step = (z[1] - z[0]) / count
     for n in range(count):
         a = z[0] + step * (n + 0.5)
-        lit = bool(rng.random() < 0.4)  # noqa: PLR2004
+        lit = bool(rng.random() < 0.4)  # noqa: PLR2004 - two windows in five
         _window(flat, glow, (a - 0.6, a + 0.6, 4.3, 6.0), style=(0, 2)[n % 2], lit=lit)
         if kind == "flats":
             _window(flat, glow, (a - 0.6, a + 0.6, 1.0, 2.7), style=(2, 0)[n % 2], lit=bool(rng.random() < 0.4))  # noqa: PLR2004
@@ -219,7 +219,7 @@ def far_town(canvas: Pixels, glow: Pixels, view: View, rng: np.random.Generator)
             for a in np.arange(x0 + 0.9, x1 - 1.2, 2.0):
                 pane = view.project([(a, u, z), (a + 1.0, u, z), (a + 1.0, u + 1.5, z), (a, u + 1.5, z)])
                 brush.polygon(pane, (132, 122, 112))
-                if rng.random() < 0.3:  # noqa: PLR2004
+                if rng.random() < 0.3:  # noqa: PLR2004 - likewise
                     lights.polygon(pane, shade(WARM, 0.75))
     _lay(canvas, brush)
     _lay(glow, lights)

@@ -143,7 +143,7 @@ def wetted(picture: Floats32, size: FrameSize) -> Floats32:
     mirror = cv2.resize(mirror, (size.width_px, rows), interpolation=cv2.INTER_LINEAR)
     mirror = cv2.blur(mirror, (3, max(rows // 14, 3)))
     x, _, y = surfaces(size)
-    ground = ((y < 0.02) & (x > FACADE_X_M + 0.02))[horizon:, :, None]  # noqa: PLR2004
+    ground = ((y < 0.02) & (x > FACADE_X_M + 0.02))[horizon:, :, None]  # noqa: PLR2004 - room for rounding
     wet = picture.copy()
     wet[horizon:] += (mirror * 0.9 - wet[horizon:]) * 0.24 * ground
     return wet
