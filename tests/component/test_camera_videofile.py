@@ -139,7 +139,7 @@ def test_analysis_is_small_of_the_same_aspect_and_not_the_picture_itself(tmp_pat
     (frame,) = play(clip, FakeClock())
 
     assert frame.analysis is not None
-    assert frame.analysis.shape == (270, 480)
+    assert frame.analysis.shape == (240, 426)
     assert not np.shares_memory(frame.analysis, frame.pixels.y)
 
 
