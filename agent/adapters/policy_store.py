@@ -83,6 +83,7 @@ class PolicyStore:
         """Keep policy in `folder`, which must exist."""
         self._folder = folder
         self._digest: str | None = None
+        self._fresh = False
 
     def load(self) -> KeptPolicy:
         """Return what was committed last, or say what is left of it.
@@ -94,7 +95,8 @@ class PolicyStore:
         try:
             floors, digest = _parse_floors(read_capped(self._folder / FLOORS_FILE, max_bytes=MAX_FLOORS_BYTES))
         except FileNotFoundError:
-            if not others:
+            self._fresh = not others
+            if self._fresh:
                 return KeptPolicy(floors=Floors(), accepted=None)
             return self._salvage(others, "the floors are missing, but a policy was accepted")
         except (StorageError, ValueError) as error:
@@ -115,6 +117,9 @@ class PolicyStore:
         """
         packed = _dump_accepted(accepted)
         digest = hashlib.sha256(packed).hexdigest()
+        if self._fresh:  # or a power cut below would leave an accepted file without floors, which is a loss
+            write_atomically(self._folder / FLOORS_FILE, _dump_floors(Floors(), None))
+            self._fresh = False
         write_atomically(self._folder / f"accepted-{digest}.cbor", packed)
         write_atomically(self._folder / FLOORS_FILE, _dump_floors(floors, digest))  # the instant
         self._digest = digest

@@ -14,7 +14,7 @@ from agent.core.policy.clock import SIGNING_SLACK, ClockQuality
 from agent.core.policy.documents import Document, canonical_document
 from agent.errors import FreshnessError, PolicyError, RollbackError
 from agent.recorder.policy_intake import PolicyIntake
-from tests.fakes.city import City, key_of, recording_city
+from tests.fakes.city import City, foreign_root, recording_city
 from tests.fakes.clock import FakeClock
 from tests.fakes.documents import DAY, NOON, grant, hold, restriction, revocation
 
@@ -216,16 +216,9 @@ def test_another_citys_image_obeys_nothing_that_was_kept(tmp_path: Path) -> None
     city = recording_city()
     city.put(restriction())
     camera(tmp_path, city).offer(city.publish())
-    stranger = City()
-    stranger.signers["root"] = [key_of("stranger")]
-    stranger.root.keys.clear()
-    for role in ("root", "targets"):
-        stranger.root.roles[role].keyids.clear()
-        stranger.root.roles[role].threshold = 1
-        stranger.root.add_key(key_of("stranger").public_key, role)
-    stranger.trusted_root = stranger._sign("root", stranger.root)
+    city.trusted_root = foreign_root()
 
-    intake = camera(tmp_path, stranger)
+    intake = camera(tmp_path, city)
 
     assert "does not verify" in intake.in_force.suspended
     assert ids(intake) == ["r-2026-001"]

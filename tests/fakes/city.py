@@ -195,6 +195,15 @@ def recording_city(*, now: datetime = NOON) -> City:
     return city
 
 
+def foreign_root() -> bytes:
+    """Return the first root of a city that nobody here has to do with."""
+    metadata = Metadata(Root(version=1, expires=NOON + YEAR, consistent_snapshot=True))
+    for role in ("root", "targets", "snapshot", "timestamp"):
+        metadata.signed.add_key(key_of("stranger").public_key, role)
+    metadata.sign(key_of("stranger"))
+    return metadata.to_bytes()
+
+
 def role_of(document: Document) -> str:
     """Return the name of the role that is to vouch for `document`."""
     if isinstance(document, Grant):
