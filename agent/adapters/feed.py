@@ -41,11 +41,13 @@ class FeedCamera:
     Args:
         socket_path: Where the feed listens.
         clock: The machine's clocks; a frame's capture time is its arrival here, smoothed.
+        analyse: Whether frames carry an analysis plane.
     """
 
-    def __init__(self, socket_path: Path, clock: Clock) -> None:
+    def __init__(self, socket_path: Path, clock: Clock, *, analyse: bool = True) -> None:
         self._path = socket_path
         self._clock = clock
+        self._analyse = analyse
         self._session: _Session | None = None
 
     def open(self) -> StreamMode:
@@ -81,7 +83,8 @@ class FeedCamera:
             instant = instant_of(self._clock, session.captured_us(decoded))
             pixels = to_i420(decoded)
             last_us = max(instant.pts_us, last_us + 1)
-            yield RawFrame(pixels=pixels, pts_us=last_us, captured_at=instant.at, analysis=shrink(pixels.y))
+            analysis = shrink(pixels.y) if self._analyse else None
+            yield RawFrame(pixels=pixels, pts_us=last_us, captured_at=instant.at, analysis=analysis)
 
     def close(self) -> None:
         """Hang up; see `ports.Camera`."""

@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 
 from agent.adapters.analysis import shrink
 from agent.core.video import I420, FrameSize, RawFrame, StreamMode
@@ -26,6 +26,7 @@ from agent.ports import Clock
 
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENOTDIR})
 _QUARTER_TURN = 90
+_HD_LINES = 720  # from here on pictures are taken for BT.709, below for BT.601, as everywhere in this recorder
 _RATE_UNKNOWN_HZ = Fraction(25)  # streams that tell no rate are mostly MJPEG over HTTP at about this
 
 
@@ -57,7 +58,12 @@ def to_i420(frame: VideoFrame) -> I420:
     turns = quarter_turns(frame)
     picture = I420.blank(upright_size(frame))
     if frame.format.name != "yuv420p" or frame.color_range == ColorRange.JPEG:
-        frame = frame.reformat(format="yuv420p", dst_color_range=ColorRange.MPEG)
+        matrix = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
+        frame = frame.reformat(
+            format="yuv420p",
+            dst_color_range=ColorRange.MPEG,
+            dst_colorspace=matrix if frame.format.is_rgb else None,  # as encoders will label it
+        )
     for target, plane in zip((picture.y, picture.u, picture.v), frame.planes, strict=True):
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
         height, width = target.shape
@@ -198,14 +204,21 @@ class LibavCamera:
         opener: Opens the source.
         stamp: Returns a function that gives each decoded frame of one session its instant.
         endless: Whether the source ending is a failure (a device) or just its end (a file).
+        analyse: Whether frames carry an analysis plane; it costs a tenth of an encode.
     """
 
     def __init__(
-        self, opener: Callable[[], Source], stamp: Callable[[Source], Callable[[VideoFrame], Instant]], *, endless: bool
+        self,
+        opener: Callable[[], Source],
+        stamp: Callable[[Source], Callable[[VideoFrame], Instant]],
+        *,
+        endless: bool,
+        analyse: bool,
     ) -> None:
         self._opener = opener
         self._stamp = stamp
         self._endless = endless
+        self._analyse = analyse
         self._source: Source | None = None
 
     def open(self) -> StreamMode:
@@ -227,7 +240,8 @@ class LibavCamera:
                 return
             pixels = to_i420(decoded)
             last_us = max(instant.pts_us, last_us + 1)
-            yield RawFrame(pixels=pixels, pts_us=last_us, captured_at=instant.at, analysis=shrink(pixels.y))
+            analysis = shrink(pixels.y) if self._analyse else None
+            yield RawFrame(pixels=pixels, pts_us=last_us, captured_at=instant.at, analysis=analysis)
         if self._endless and not source.shutting.is_set():
             raise CameraGoneError(f"{source.name}: stopped delivering")
 

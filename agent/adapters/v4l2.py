@@ -52,14 +52,23 @@ class V4l2Camera(LibavCamera):
         clock: The machine's clocks.
         settings: What to ask it for.
         input_format: libav's name of the input; tests use "lavfi", which needs no device.
+        analyse: Whether frames carry an analysis plane.
     """
 
-    def __init__(self, device: str, clock: Clock, settings: V4l2Settings, *, input_format: str = "v4l2") -> None:
+    def __init__(
+        self,
+        device: str,
+        clock: Clock,
+        settings: V4l2Settings,
+        *,
+        input_format: str = "v4l2",
+        analyse: bool = True,
+    ) -> None:
         self._device = device
         self._clock = clock
         self._settings = settings
         self._input_format = input_format
-        super().__init__(self._open_device, self._stamp_device, endless=True)
+        super().__init__(self._open_device, self._stamp_device, endless=True, analyse=analyse)
 
     def _open_device(self) -> Source:
         if self._input_format == "v4l2" and not Path(self._device).exists():

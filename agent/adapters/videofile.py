@@ -28,14 +28,17 @@ class VideoFileCamera(LibavCamera):
         clock: Where "now" comes from, and who waits.
         paced: Whether to wait for each frame's time.
         loop: Whether to begin again at the end, for ever.
+        analyse: Whether frames carry an analysis plane.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, paced: bool = True, loop: bool = False) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, *, paced: bool = True, loop: bool = False, analyse: bool = True
+    ) -> None:
         self._path = path
         self._clock = clock
         self._paced = paced
         self._loop = loop
-        super().__init__(self._open_file, self._stamp_file, endless=loop)
+        super().__init__(self._open_file, self._stamp_file, endless=loop, analyse=analyse)
 
     def _open_file(self) -> Source:
         if not self._path.is_file():  # libav would take a name with a colon for an address

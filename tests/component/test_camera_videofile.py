@@ -143,6 +143,16 @@ def test_analysis_is_small_of_the_same_aspect_and_not_the_picture_itself(tmp_pat
     assert not np.shares_memory(frame.analysis, frame.pixels.y)
 
 
+def test_analysis_can_be_left_out(tmp_path: Path) -> None:
+    camera = VideoFileCamera(write_clip(tmp_path / "a.mkv"), FakeClock(), analyse=False)
+    camera.open()
+
+    frame = next(iter(camera.frames()))
+    camera.close()
+
+    assert frame.analysis is None
+
+
 def test_a_picture_that_changes_size_ends_the_session(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "small.ts", codec="libx264", frames=20)
     large = write_clip(tmp_path / "large.ts", codec="libx264", frames=20, width=96, height=64)
