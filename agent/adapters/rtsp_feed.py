@@ -8,7 +8,7 @@ length of a back-off with full jitter turns the recorder away with the same reas
 """
 
 import contextlib
-import os
+import random
 import select
 import socket
 import threading
@@ -102,7 +102,7 @@ class _Retry:
     def failed(self, reason: str, *, forgiven: bool) -> timedelta:
         """Note a failure; return how long the camera is left alone."""
         self._failures = 1 if forgiven else self._failures + 1
-        wait = self._backoff.delay(self._failures, _uniform)
+        wait = self._backoff.delay(self._failures, random.random)
         self._reason = reason
         self._at_us = self._clock.monotonic_us() + wait // timedelta(microseconds=1)
         return wait
@@ -112,10 +112,6 @@ class _Retry:
         """Why the camera is not tried now; None if it may be."""
         left_us = self._at_us - self._clock.monotonic_us()
         return f"{self._reason}; trying again in {left_us / 1_000_000:.1f} s" if left_us > 0 else None
-
-
-def _uniform() -> float:
-    return int.from_bytes(os.urandom(4)) / 0xFFFF_FFFF
 
 
 @contextlib.contextmanager

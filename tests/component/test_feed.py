@@ -20,6 +20,7 @@ from agent.errors import CameraError, CameraGoneError, CameraStalledError, Usage
 from agent.ports import Clock
 from tests.fakes.clock import FakeClock
 from tests.fakes.network_camera import NetworkCamera
+from tests.fakes.rtsp_camera import RtspCamera
 
 WITHIN_S = 60.0  # bounds a hang; measures nothing
 
@@ -82,6 +83,21 @@ def test_pictures_arrive_decoded_and_in_order(tmp_path: Path) -> None:
     assert mode.rate_hz == 10
     assert lumas == pytest.approx([round(16 + (40 + 8 * n) * 219 / 255) for n in range(20)], abs=6)
     assert all(a.pts_us < b.pts_us for a, b in pairwise(frames))
+
+
+def test_an_rtsp_camera_is_played_with_its_password_and_without_its_sound(tmp_path: Path) -> None:
+    with contextlib.closing(RtspCamera(tmp_path)) as source, feeding(source.url, tmp_path) as feed:
+        camera = FeedCamera(feed.path, SystemClock())
+
+        mode = camera.open()
+        frames = list(islice(camera.frames(), 20))
+        camera.close()
+        feed.wait_for("the recorder has left")
+
+    assert mode.size == FrameSize(64, 48)
+    assert len(frames) == 20
+    assert source.tracks == ["video"]
+    assert "hunter" not in str(feed.reports)
 
 
 def test_the_socket_is_the_owners_alone_and_is_taken_away_at_the_end(tmp_path: Path) -> None:

@@ -150,7 +150,6 @@ def test_time_only_rises(camera: Camera) -> None:
     frames = list(islice(camera.frames(), 12))
 
     assert all(a.pts_us < b.pts_us for a, b in pairwise(frames))
-    assert all(a.captured_at <= b.captured_at for a, b in pairwise(frames))
 
 
 def test_what_is_written_into_a_frame_stays_in_that_frame(camera: Camera) -> None:
