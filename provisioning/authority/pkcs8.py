@@ -9,7 +9,9 @@ import base64
 import os
 import textwrap
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
@@ -37,7 +39,7 @@ _AES_256_CBC = bytes.fromhex("060960864801650304012a")
 _SHORT_LENGTH = 0x80
 
 
-def seal_private_key(key: Ed25519PrivateKey, passphrase: str) -> bytes:
+def seal_private_key(key: Ed25519PrivateKey | EllipticCurvePrivateKey, passphrase: str) -> bytes:
     """Return `key` as PEM that only `passphrase` opens."""
     salt, iv = os.urandom(16), os.urandom(16)
     kek = Scrypt(salt=salt, length=32, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P).derive(passphrase.encode())
@@ -65,17 +67,34 @@ def open_private_key(pem: bytes, passphrase: str | None) -> Ed25519PrivateKey:
         SignatureError: The passphrase does not open it.
         KeyFormatError: It is no Ed25519 key.
     """
+    key = _open(pem, passphrase)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFormatError("the private key is of another kind, expected Ed25519")
+    return key
+
+
+def open_certificate_key(pem: bytes, passphrase: str | None) -> EllipticCurvePrivateKey:
+    """Return the elliptic curve key in `pem`, which signs certificates.
+
+    Raises:
+        SignatureError: The passphrase does not open it.
+        KeyFormatError: It is no such key.
+    """
+    key = _open(pem, passphrase)
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise KeyFormatError("the private key is of another kind, expected P-256")
+    return key
+
+
+def _open(pem: bytes, passphrase: str | None) -> PrivateKeyTypes:
     try:
-        key = load_pem_private_key(pem, None if passphrase is None else passphrase.encode())
+        return load_pem_private_key(pem, None if passphrase is None else passphrase.encode())
     except TypeError as error:
         raise SignatureError("the private key and the passphrase do not go together") from error
     except ValueError as error:
         if "password" in str(error).lower():  # cryptography has one class for both
             raise SignatureError("the passphrase does not open this private key") from error
         raise KeyFormatError("the private key file is not a PKCS#8 key") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFormatError("the private key is of another kind, expected Ed25519")
-    return key
 
 
 def _der(tag: int, content: bytes) -> bytes:

@@ -8,6 +8,7 @@ because no picture of the street belongs in a file that travels by mail.
 Pure.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,7 @@ from agent.core.policy.documents import (
 from agent.core.policy.release import CHARTER_PATH, ROOT, TARGETS
 from provisioning.authority.cross_check import AnyDocument, documents_of
 from provisioning.authority.drafts import CheckedDraft, cards_of
+from provisioning.authority.keys import fingerprint
 from provisioning.authority.published import parse_metadata
 
 Line = tuple[str, str]
@@ -216,7 +218,21 @@ def _grant(grant: Grant, charter: Charter) -> tuple[str, list[Line]]:
 def _areas(grant: Grant) -> str:
     if grant.no_zones_statement is not None:
         return f"none, because: {grant.no_zones_statement}"
-    return f"{len(grant.zones)} drawn: " + ", ".join(zone.name for zone in grant.zones)
+    return f"{len(grant.zones)} drawn over {_view(grant.view)}: {_zones(grant.zones)}"
+
+
+def _view(view: DrawnOver) -> str:
+    return f"a picture of {view.aspect_width}:{view.aspect_height}, rotated {view.rotation_degrees} degrees"
+
+
+def _zones(zones: Iterable[PrivateZone]) -> str:
+    return ", ".join(f"{zone.name} ({_area(zone):.1%} of it)" for zone in zones)
+
+
+def _area(zone: PrivateZone) -> float:
+    """Return the part of the picture that `zone` covers, 0 to 1, by the shoelace formula."""
+    sides = zip(zone.polygon, (*zone.polygon[1:], zone.polygon[0]), strict=True)
+    return abs(sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in sides)) / 2
 
 
 def _originals(grant: Grant, charter: Charter) -> str:
@@ -256,7 +272,7 @@ def _site(grant: Grant) -> str:
 def _narrowing(narrowing: Narrowing, charter: Charter) -> str:  # noqa: PLR0911 - one line a kind
     match narrowing:
         case NarrowZones():
-            return "masks these areas too: " + ", ".join(zone.name for zone in narrowing.zones)
+            return f"masks these areas too, drawn over {_view(narrowing.view)}: {_zones(narrowing.zones)}"
         case NarrowSchedule():
             return f"records within these hours only: {hours_words(narrowing.schedule)}"
         case NarrowPeople():
@@ -293,12 +309,17 @@ def _widening(waiver: Waiver, charter: Charter) -> str:
 def _epochs(epochs: EpochKeys, charter: Charter) -> list[Line]:
     days = sorted(day.day for day in epochs.days)
     holders = sorted({(one.role, one.holder) for day in epochs.days for one in day.recipients})
-    profiles = {one.recipient.startswith("age1pq1") for day in epochs.days for one in day.recipients}
+    profiles = {recipient.startswith("age1pq1") for recipient in _recipients(epochs)}
     return [
         ("Days", f"{days[0]} to {days[-1]}"),
         ("Holders", "; ".join(f"{holder} as {_roles((role,), charter)}" for role, holder in holders)),
+        ("Keys", fingerprint(hashlib.sha256("".join(sorted(_recipients(epochs))).encode()).hexdigest())),
         ("Kind of keys", "post-quantum" if profiles == {True} else "X25519, which a quantum computer will open"),
     ]
+
+
+def _recipients(epochs: EpochKeys) -> list[str]:
+    return [f"{one.recipient} {day.day}" for day in epochs.days for one in day.recipients]
 
 
 def _charter_page(checked: CheckedDraft) -> Page:

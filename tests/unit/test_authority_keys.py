@@ -4,9 +4,10 @@ import json
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signature, Signer
 
 from agent.errors import KeyFormatError, SignatureError, UsageError
 from provisioning.authority.keys import KeyCard, adopt_token, make_key, open_key
@@ -131,3 +132,49 @@ def test_a_token_whose_library_is_missing_says_so(tmp_path: Path) -> None:
         adopt_token(tmp_path / "token", office="police-chief", name="A. Chief", uri="hsm:")
 
     assert not (tmp_path / "token").exists()
+
+
+class FakeToken(Signer):
+    """A hardware token that answers to `faketoken:`; its key never leaves this class."""
+
+    inside = CryptoSigner.generate_ed25519()
+
+    @property
+    def public_key(self) -> Key:
+        return self.inside.public_key
+
+    @classmethod
+    def import_(cls, _slot: str) -> tuple[str, Key]:
+        return "faketoken:1", cls.inside.public_key
+
+    @classmethod
+    def from_priv_key_uri(  # the library's signature
+        cls,
+        priv_key_uri: str,  # noqa: ARG003 - likewise
+        public_key: Key,  # noqa: ARG003 - likewise
+        secrets_handler: Any = None,
+    ) -> "FakeToken":
+        if secrets_handler("pin") != "1234":
+            raise ValueError("wrong PIN")
+        return cls()
+
+    def sign(self, payload: bytes) -> Signature:
+        return self.inside.sign(payload)
+
+
+def test_a_token_signs_and_its_folder_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIGNER_FOR_URI_SCHEME, "faketoken", FakeToken)
+    card = adopt_token(tmp_path / "token", office="police-chief", name="A. Chief", uri="faketoken:1")
+
+    key = open_key(tmp_path / "token", lambda: "1234")
+
+    card.key.verify_signature(key.signer.sign(b"document"), b"document")
+    assert {path.name for path in (tmp_path / "token").iterdir()} == {"card.json", "signer.uri"}
+
+
+def test_a_token_that_does_not_answer_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIGNER_FOR_URI_SCHEME, "faketoken", FakeToken)
+    adopt_token(tmp_path / "token", office="police-chief", name="A. Chief", uri="faketoken:1")
+
+    with pytest.raises(SignatureError, match="does not answer: wrong PIN"):
+        open_key(tmp_path / "token", lambda: "0000")
