@@ -1,4 +1,4 @@
-"""What the recorder needs from the world, as protocols; adapters implement them.
+"""What the recorder and the link need from the world, as protocols; adapters implement them.
 
 A port names a technology-free promise. tests/contract runs one suite over every
 implementation of a port, fakes included.
@@ -206,5 +206,116 @@ class EventLog(Protocol):
 
         Raises:
             StorageError: It could not be kept.
+        """
+        ...
+
+
+# --- the link -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to the broker, at QoS 1.
+
+    Attributes:
+        topic: Where to.
+        payload: What.
+        retained: Whether the broker keeps it.
+        expiry_s: After how many seconds it drops it undelivered, or None for never.
+        correlation: Correlation data of the command it answers, or empty.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    expiry_s: int | None = None
+    correlation: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message from the broker."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    correlation: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the broker said to one published message.
+
+    Attributes:
+        token: What `publish` returned.
+        reason: MQTT 5 reason code; below 0x80 the broker took it.
+        words: The same for people.
+    """
+
+    token: int
+    reason: int
+    words: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the broker took it."""
+        return self.reason < 0x80  # noqa: PLR2004 - MQTT 5 2.4
+
+
+Happening: TypeAlias = Received | Answered
+
+
+class BrokerSession(Protocol):
+    """One connection to the broker, from CONNACK to its end. For one thread."""
+
+    @property
+    def receive_maximum(self) -> int:
+        """How many unanswered messages the broker allows."""
+        ...
+
+    @property
+    def largest_bytes(self) -> int:
+        """How large a packet the broker takes."""
+        ...
+
+    def publish(self, message: Outgoing) -> int:
+        """Begin to send `message` and return its token; the answer comes from `poll`.
+
+        What is larger than the broker takes is not sent: `poll` answers it with 0x95.
+
+        Raises:
+            SessionLostError: The connection is over.
+        """
+        ...
+
+    def poll(self, timeout: timedelta) -> Sequence[Happening]:
+        """Return what happened, at once if there is something, else after at most `timeout`.
+
+        Raises:
+            SessionLostError: The connection is over, and why. What came before was returned before.
+        """
+        ...
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker drops the will, and close. Never raises; twice is fine."""
+        ...
+
+
+class Broker(Protocol):
+    """The way to one broker."""
+
+    def connect(self, will: Outgoing, subscriptions: Sequence[str], *, resume: bool) -> BrokerSession:
+        """Connect, subscribe, and return the session once the broker granted both.
+
+        Args:
+            will: What the broker publishes when the connection is lost.
+            subscriptions: Topic filters, in the order in which retained messages should come.
+            resume: Whether the broker should go on with the session of the connection before, if it still has it.
+
+        Raises:
+            BrokerUnreachableError: There is no way to it, or no answer.
+            BrokerUntrustedError: It does not prove to be the city's broker.
+            CredentialError: The credential cannot be read, or the broker does not accept it.
+            SessionRefusedError: The broker says no.
         """
         ...
