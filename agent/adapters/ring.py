@@ -293,13 +293,15 @@ class Ring:
         """
         name = self._parts[part]
         whole = part.with_name(name.finished().file)
+        marked = part.with_name(name.cut_short().file)
         stored = None
         if whole.exists():  # it was finished and renamed; only the directory may be behind
             stored = self._stored(whole, name.finished())
+        elif marked.exists():  # likewise, by an earlier try
+            stored = self._stored(marked, name.cut_short())
         elif not part.exists():
-            pass
+            pass  # somebody removed it
         elif _opens(part):
-            marked = part.with_name(name.cut_short().file)
             self._trim(part)
             self._disk.rename(part, marked)
             stored = self._stored(marked, name.cut_short())

@@ -131,6 +131,36 @@ def test_a_disk_that_fails_for_everything_is_survived_and_settled_when_it_heals(
     ring.start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0])
 
 
+@pytest.mark.parametrize("call", ["release", "sync", "rename", "sync_directory"])
+def test_a_partial_segment_that_could_not_be_settled_at_once_is_settled_later(
+    ring: Ring, disk: FailingDisk, tmp_path: Path, call: str
+) -> None:
+    running = ring.start(Layer.MASKED, NOON)
+    running.append(sealed_fragments(1)[0])
+    disk.fail(errno.EIO, call)
+    running.abandon()
+    assert ring.segments() == []
+    disk.heal()
+
+    ring.probe()
+
+    (kept,) = ring.segments()
+    assert kept.truncated
+    assert kept.size_bytes == (tmp_path / "footage" / kept.path).stat().st_size
+    assert not ring.unsettled
+
+
+def test_a_partial_segment_that_somebody_removed_is_no_error(ring: Ring, tmp_path: Path) -> None:
+    running = ring.start(Layer.MASKED, NOON)
+    running.append(sealed_fragments(1)[0])
+    next(tmp_path.rglob("*.part")).unlink()
+
+    running.abandon()
+
+    assert ring.segments() == []
+    assert not ring.unsettled
+
+
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EIO])
 def test_a_removal_that_fails_forgets_nothing_that_is_still_there(ring: Ring, disk: FailingDisk, code: int) -> None:
     stored = [ring.start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0]) for _ in range(2)]
