@@ -45,6 +45,7 @@ class Camera:
 
     def refuses(self, bundle: bytes, kind: type[LamppostError], *, because: str = "") -> None:
         """Offer `bundle`; it is refused as `kind`, in one line with `because` in it, and nothing has changed."""
+        self.intake.save_time()
         before = self._everything()
         with pytest.raises(kind) as refused:
             self.intake.offer(bundle)
@@ -87,27 +88,36 @@ class Alias(Signer):
         return Signature(self._keyid, self._signer.sign(payload).signature)
 
 
-@pytest.fixture
-def city() -> City:
-    return recording_city()
-
-
-@pytest.fixture
-def camera(tmp_path: Path, city: City) -> Camera:
-    """A camera that obeys the second release of `city`, which restricts it."""
-    camera = Camera(tmp_path, city)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Camera:
+    """A camera that obeys the second release of its city, which restricts it; to be copied, not used."""
+    city = recording_city()
+    camera = Camera(tmp_path_factory.mktemp("prepared"), city)
     camera.intake.offer(city.publish())
     city.put(restriction())
     camera.intake.offer(city.publish())
     return camera
 
 
+@pytest.fixture
+def city(prepared: Camera) -> City:
+    """The city of `camera`, after its second release."""
+    return prepared.city.twin()
+
+
+@pytest.fixture
+def camera(tmp_path: Path, prepared: Camera, city: City) -> Camera:
+    """A camera that obeys the second release of `city`, which restricts it."""
+    for kept in prepared.folder.iterdir():
+        (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    return Camera(tmp_path, city)
+
+
 # --- rollback -----------------------------------------------------------------------
 
 
-def test_an_older_release_is_refused(tmp_path: Path, city: City) -> None:
-    camera = Camera(tmp_path, city)
-    old = city.publish()
+def test_an_older_release_is_refused(camera: Camera, city: City) -> None:
+    old = city.bundle()
     camera.intake.offer(city.publish())
 
     camera.refuses(old, RollbackError, because="TUF 5.4.3.1")

@@ -27,7 +27,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from agent.core.policy.clock import ClockQuality
-from agent.core.policy.release import ROOT, SNAPSHOT, TIMESTAMP, Release
+from agent.core.policy.release import ROOT, SNAPSHOT, TIMESTAMP, TOP_LEVEL, Release
 from agent.core.policy.roles import GRANTS
 from agent.errors import RollbackError
 
@@ -68,7 +68,8 @@ class Floors:
             RollbackError: A role went back, left the snapshot, or one version of the timestamp has two contents.
         """
         since = self.after_rotation(release)
-        for role, floor in since.versions.items():
+        for role in sorted(since.versions, key=_in_tuf_order):
+            floor = since.versions[role]
             offered = release.versions.get(role) or release.listed.get(role)
             if offered is None:
                 raise RollbackError(
@@ -124,6 +125,10 @@ class Floors:
             shown = min(wall, self.fresh_until)
             seen = shown if seen is None else max(seen, shown)
         return replace(self, proven=self.proven + elapsed, seen=seen)
+
+
+def _in_tuf_order(role: str) -> tuple[int, str]:
+    return (TOP_LEVEL.index(role) if role in TOP_LEVEL else len(TOP_LEVEL)), role
 
 
 def _clause(role: str) -> str:
