@@ -118,6 +118,7 @@ class PolicyWatch:
             _log.warning("no grant counts: %s", why)
 
     def __enter__(self) -> Self:
+        self.look()  # what arrived while we were off counts from the first frame
         self._thread.start()
         return self
 
