@@ -51,6 +51,11 @@ class CameraSection(_Section):
     rotation_degrees: Literal[0, 90, 180, 270] = 0
     paced: bool = Field(default=True, description="Play a file in its own time; false: as fast as it goes")
     max_exposure_ms: int | None = Field(default=None, ge=1, le=1000, description="Longest exposure, for night")
+    exposure: Literal["normal", "short", "long"] = Field(default="normal", description="Sharp walkers or little noise")
+    brightness_ev: float = Field(default=0.0, ge=-4, le=4, description="Exposure compensation, in stops")
+    focus_dioptres: float | None = Field(
+        default=None, ge=0, le=15, description="1 / distance in metres; unset: by itself"
+    )
 
 
 class EncoderSection(_Section):

@@ -12,6 +12,9 @@ from agent.recorder.supervision import Vigilance
 
 # Adapters are imported where they are chosen: importing picamera2 touches /dev/video*, cv2 costs 40 MB.
 
+# A fifth of what decoding costs, for a plane that no mask stage of this recorder looks at yet.
+_ANALYSE = False
+
 
 def camera_factory(section: CameraSection, clock: Clock) -> tuple[Callable[[], Camera], Vigilance]:
     """Return what makes an unopened camera, and the vigilance it deserves.
@@ -35,21 +38,27 @@ def camera_factory(section: CameraSection, clock: Clock) -> tuple[Callable[[], C
                 rate_hz=section.rate_hz,
                 rotation_degrees=section.rotation_degrees,
                 max_exposure_us=None if section.max_exposure_ms is None else section.max_exposure_ms * 1000,
+                exposure=section.exposure,
+                brightness_ev=section.brightness_ev,
+                focus_dioptres=section.focus_dioptres,
             )
             return lambda: PiCamera(clock, settings), Vigilance()
         case "v4l2":
             from agent.adapters.v4l2 import V4l2Camera, V4l2Settings  # noqa: PLC0415 - see the top
 
             asked = V4l2Settings(size=size, rate_hz=section.rate_hz)
-            return lambda: V4l2Camera(where, clock, asked), Vigilance()
+            return lambda: V4l2Camera(where, clock, asked, analyse=_ANALYSE), Vigilance()
         case "feed":
             from agent.adapters.feed import FeedCamera  # noqa: PLC0415 - see the top
 
-            return lambda: FeedCamera(Path(where), clock), Vigilance()
+            return lambda: FeedCamera(Path(where), clock, analyse=_ANALYSE), Vigilance()
         case "file":
             from agent.adapters.videofile import VideoFileCamera  # noqa: PLC0415 - see the top
 
-            return lambda: VideoFileCamera(Path(where), clock, paced=section.paced), Vigilance.of_a_recording()
+            return (
+                lambda: VideoFileCamera(Path(where), clock, paced=section.paced, analyse=_ANALYSE),
+                Vigilance.of_a_recording(),
+            )
         case _:
             from agent.adapters.streetscene import StreetSceneCamera  # noqa: PLC0415 - see the top
 
