@@ -238,6 +238,23 @@ def test_a_lent_buffer_is_kept_until_the_consumer_asks_for_the_next() -> None:
     assert kept == [True] * 20
 
 
+def test_a_loop_stuck_in_its_driver_is_left_there_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.recorder.supervision._LEAVE_WITHIN_S", 0.01)
+    clock = FakeClock()
+    events: list[CameraEvent] = []
+    stuck = _Stuck(clock)
+    cameras = iter([stuck, FakeCamera(clock, GOOD)])
+    camera = SupervisedCamera(lambda: next(cameras), clock, events.append, uniform=lambda: 0.0)
+
+    frames = [frame for session in camera.sessions() for frame in session.frames()]
+    stuck.driver.set()
+
+    assert len(frames) == 1 + 30
+    kinds = [event.kind for event in events]
+    assert kinds == [OPENED, CameraEventKind.SILENT, CameraEventKind.FAILED, OPENED, ENDED]
+    assert "stuck" in events[2].reason
+
+
 def test_a_waiting_consumer_feeds_its_watchdog() -> None:
     clock = FakeClock()
     fed: list[int] = []
@@ -266,6 +283,20 @@ class _HangsWhileOpening(FakeCamera):
             self._clock.wait(timedelta(seconds=1))
             threading.Event().wait(0.001)
         raise CameraError("closed while opening")
+
+
+class _Stuck(FakeCamera):
+    """Delivers one frame, then hangs in its driver whatever is asked of it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.driver = threading.Event()
+
+    def frames(self) -> Iterator[RawFrame]:
+        yield raw_frame(self._clock, picture(100))
+        while not self.driver.wait(0.001):
+            if not self.closed:
+                self._clock.advance(timedelta(milliseconds=100))
 
 
 class _Ahead(FakeCamera):
