@@ -263,10 +263,12 @@ def draft_succession(
 
     Raises:
         SignatureError: The cards do not fill the charter's offices, one each.
+        PolicyError: The charter is another city's, or was changed under its old revision number.
     """
     now = now.replace(microsecond=0)
     charter_json = city.charter if charter_json is None else charter_json
     charter = parse_charter(charter_json)
+    _refuse_unnumbered(parse_charter(city.charter), charter)
     new = {card.office for card in cards}
     kept = tuple(card for card in cards_of(city.root.signed, city.targets.signed) if card.office not in new)
     needed = set(needed_offices(charter))
@@ -448,6 +450,17 @@ def _expected_charter(draft: Draft, city: PublishedCity | None, charter: Charter
     else:
         again = draft_succession(city, cards, draft.documents[CHARTER_PATH], now=draft.created_at)
     return {role: parse_role(raw, role).signed for role, raw in again.metadata.items()}
+
+
+def _refuse_unnumbered(old: Charter, new: Charter) -> None:
+    """Refuse a changed charter that is another city's, or whose revision does not rise (SL-2.4)."""
+    if new.id != old.id:
+        raise PolicyError(f"this is the charter of {new.id}, expected a revision of {old.id}")
+    if new != old and new.revision <= old.revision:
+        raise PolicyError(
+            f"the charter was changed and still says revision {new.revision}, expected more than {old.revision}",
+            hint="raise revision in the file (SL-2.4: published versions show all changes)",
+        )
 
 
 def _standings(

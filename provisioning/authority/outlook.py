@@ -17,12 +17,13 @@ from agent.core.policy.decide import decide
 from agent.core.policy.decision import Decision, LiveView, Originals, Revocation
 from agent.core.policy.documents import EpochKeys, Grant, Hold, Restriction, Waiver
 from agent.core.policy.documents import Revocation as RevocationOrder
+from agent.core.policy.explain import HIDDEN
 from agent.core.policy.order import permits_no_more_than
+from agent.core.policy.release import CHARTER_PATH
 from agent.core.policy.verified import ALL, VerifiedDocuments
 from provisioning.authority.cross_check import AnyDocument, documents_of
 from provisioning.authority.drafts import Draft
 from provisioning.authority.published import PublishedCity
-from provisioning.authority.summary import PEOPLE_WORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,7 @@ def simulate(city: PublishedCity, draft: Draft, *, now: datetime) -> Iterator[Ch
     The city is assumed to keep in touch with its cameras.
     """
     charter = charter_of(city)
+    proposed_charter = parse_charter(draft.documents.get(CHARTER_PATH, city.charter))
     before, after = documents_in(city), documents_in(city, draft)
     proposed = documents_of(draft.documents)
     times = {now, *(max(now, one.starts_at) for one in proposed.values())}
@@ -156,7 +158,7 @@ def simulate(city: PublishedCity, draft: Draft, *, now: datetime) -> Iterator[Ch
                 camera_id=camera_id,
                 at=at,
                 before=decision_at(charter, before, camera_id, at, heard),
-                after=decision_at(charter, after, camera_id, at, heard),
+                after=decision_at(proposed_charter, after, camera_id, at, heard),
             )
             told = change.differences()
             if told and told != last:
@@ -172,7 +174,7 @@ def words_of(decision: Decision) -> dict[str, str]:
         "Records": "yes" if records else "no",
         "Why": decision.reason,
         "For": f"{decision.intended_use}: {', '.join(decision.permissible_uses)}" if records else "",
-        "People": PEOPLE_WORDS[decision.people] if records else "",
+        "People": HIDDEN[decision.people] if records else "",
         "Private areas": ", ".join(zone.name for zone in decision.zones) or "none" if records else "",
         "Picture": f"{decision.max_height_px} lines, {decision.max_rate_hz} a second" if records else "",
         "Originals": ("not kept" if decision.originals is Originals.NONE else "kept, sealed") if records else "",

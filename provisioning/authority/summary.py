@@ -16,8 +16,8 @@ from html import escape
 
 from tuf.api.metadata import Root, Targets
 
-from agent.core.policy.charter import Charter
-from agent.core.policy.decision import LiveView, Originals, PeopleMode
+from agent.core.policy.charter import Charter, parse_charter
+from agent.core.policy.decision import LiveView, Originals
 from agent.core.policy.documents import (
     ALWAYS,
     DrawnOver,
@@ -44,7 +44,9 @@ from agent.core.policy.documents import (
     WidenSchedule,
     WidenUse,
 )
+from agent.core.policy.explain import HIDDEN
 from agent.core.policy.release import CHARTER_PATH, ROOT, TARGETS
+from agent.core.policy.revision import compare
 from provisioning.authority.cross_check import AnyDocument, documents_of
 from provisioning.authority.drafts import CheckedDraft, cards_of
 from provisioning.authority.keys import fingerprint
@@ -52,12 +54,6 @@ from provisioning.authority.published import parse_metadata
 
 Line = tuple[str, str]
 
-PEOPLE_WORDS: Mapping[PeopleMode, str] = {
-    PeopleMode.COUNTS_ONLY: "no picture is stored at all, only counts",
-    PeopleMode.SCENE: "everything is hidden that is not proved to be background",
-    PeopleMode.PEOPLE: "people and vehicles are hidden",
-    PeopleMode.HEADS: "only heads are hidden; clothing and gait show",
-}
 PLAIN_NARROWINGS: Mapping[str, str] = {
     "no-biometrics": "locks no-biometrics mode on",
     "no-originals": "keeps no originals",
@@ -188,7 +184,7 @@ def _grant(grant: Grant, charter: Charter) -> tuple[str, list[Line]]:
         ),
         ("Hours", f"{hours_words(grant.schedule)}, by the city's clock"),
         ("Picture", f"at most {grant.max_height_px} lines, {grant.max_rate_hz} pictures a second; no sound"),
-        ("People", PEOPLE_WORDS[grant.people]),
+        ("People", HIDDEN[grant.people]),
         ("Biometrics", grant.biometrics),
         ("Private areas", _areas(grant)),
         ("Originals", _originals(grant, charter)),
@@ -276,7 +272,7 @@ def _narrowing(narrowing: Narrowing, charter: Charter) -> str:  # noqa: PLR0911 
         case NarrowSchedule():
             return f"records within these hours only: {hours_words(narrowing.schedule)}"
         case NarrowPeople():
-            return f"of people, at least this: {PEOPLE_WORDS[narrowing.people]}"
+            return f"of people, at least this: {HIDDEN[narrowing.people]}"
         case NarrowRetention():
             return f"keeps footage no longer than {narrowing.days} days"
         case NarrowPicture():
@@ -299,7 +295,7 @@ def _widening(waiver: Waiver, charter: Charter) -> str:
         case WidenSchedule(schedule=schedule):
             return f"records during these hours too: {hours_words(schedule)}"
         case WidenPeople(people=people):
-            return f"of people: {PEOPLE_WORDS[people]}"
+            return f"of people: {HIDDEN[people]}"
         case WidenRetention(days=days):
             return f"keeps footage for {days} days"
         case WidenPicture(max_height_px=height, max_rate_hz=rate):
@@ -336,6 +332,9 @@ def _charter_page(checked: CheckedDraft) -> Page:
     targets = parse_metadata(draft.metadata[TARGETS], Targets, TARGETS).signed
     cards = sorted(cards_of(root, targets), key=lambda card: card.office)
     lines += [(charter.title_of(card.office), f"{card.name}, key {card.fingerprint}") for card in cards]
+    if checked.city is not None:
+        changes = compare(parse_charter(checked.city.charter), charter).changes
+        lines += [(f"Charter {one.effect}", f"{one.where}: {one.was or '-'} → {one.becomes or '-'}") for one in changes]
     if checked.city is None:
         return Page(title=f"Founds {charter.city} under its charter", lines=tuple(lines))
     anew = [role for role in draft.metadata if role not in {ROOT, TARGETS}]

@@ -10,11 +10,15 @@ from agent.core.bundle import decode_bundle
 from agent.core.policy.admission import Admission, admit
 from agent.core.policy.charter import canonical_charter
 from agent.core.policy.clock import ClockQuality, ClockState
-from agent.core.policy.documents import canonical_document
+from agent.core.policy.decide import decide
+from agent.core.policy.decision import PeopleMode
+from agent.core.policy.documents import NarrowPeople, canonical_document
 from agent.core.policy.floors import Floors
 from provisioning.authority.city import CityFolder, publish, read_city, refresh
 from provisioning.authority.drafts import draft_documents, draft_succession, sign_draft
+from provisioning.authority.outlook import charter_of, decision_at, documents_in
 from tests.fakes.documents import (
+    CAMERA,
     DAY,
     NOON,
     charter,
@@ -49,7 +53,9 @@ class Camera:
             ledger=() if self.known is None else self.known.ledger,
             clock=ClockState(now=now, quality=ClockQuality.SYNCHRONISED),
         )
-        return {one.document.id for one in self.known.documents}
+        known = self.known.documents
+        every = (known.grants, known.waivers, known.epochs, known.restrictions, known.holds, known.revocations)
+        return {document.id for kind in every for document in kind}
 
 
 @pytest.fixture
@@ -144,3 +150,22 @@ def test_a_camera_follows_a_revised_charter_that_drops_an_office(city: CityFolde
     assert camera.take() == {"r-2026-001"}  # the camera's ledger keeps it
     assert camera.known is not None
     assert camera.known.charter.revision == 2
+
+
+def test_the_camera_decides_what_officials_were_told(city: CityFolder) -> None:
+    camera = Camera(city)
+    enact(city, grant(), *APPROVING)
+    enact(city, epochs(), "custodian")
+    enact(city, restriction(narrows=(NarrowPeople(what="people", people=PeopleMode.SCENE),)), "police-chief")
+    camera.take()
+    assert camera.known is not None
+
+    clock = ClockState(now=NOON, quality=ClockQuality.SYNCHRONISED)
+    decided = decide(
+        camera.known.charter, camera.known.documents, clock, camera_id=CAMERA, fresh_until=camera.known.fresh_until
+    )
+
+    published = read_city(city)
+    told = decision_at(charter_of(published), documents_in(published), CAMERA, NOON, published.timestamp.signed.expires)
+    assert decided == told
+    assert decided.recording

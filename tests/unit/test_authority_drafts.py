@@ -13,6 +13,7 @@ import pytest
 from tuf.api.metadata import Metadata, Targets
 
 from agent.core.bundle import decode_bundle
+from agent.core.policy.charter import canonical_charter
 from agent.core.policy.documents import canonical_document
 from agent.core.policy.roles import expected_roles
 from agent.errors import (
@@ -27,8 +28,9 @@ from agent.errors import (
 from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
 from provisioning.authority.drafts import Draft, check_draft, draft_documents, draft_succession, sign_draft
 from provisioning.authority.published import verify_release
+from provisioning.authority.summary import pages_of
 from provisioning.authority.trust import trust_city, trusted_root
-from tests.fakes.documents import DAY, NOON, example_charter, grant, hold, restriction, revocation, waiver
+from tests.fakes.documents import DAY, NOON, charter, example_charter, grant, hold, restriction, revocation, waiver
 from tests.fakes.officials import FOUNDED_AT, OFFICES, cards, enact, found, official, propose, signed_by
 
 APPROVING = ("city-manager", "it-director", "police-chief")
@@ -444,6 +446,21 @@ def test_an_id_taken_meanwhile_is_refused_when_publishing(city: CityFolder) -> N
         publish(city, late, now=NOON)
 
     assert files_in(city) == before
+
+
+@pytest.mark.parametrize("changes", [{"id": "another-city", "revision": 2}, {"city": "Example Town"}])
+def test_a_charter_that_is_no_revision_of_this_one_is_refused(city: CityFolder, changes: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match="expected"):
+        draft_succession(read_city(city), (), canonical_charter(charter(**changes)), now=NOON)
+
+
+def test_the_page_of_a_revised_charter_tells_every_change(city: CityFolder) -> None:
+    freshness = example_charter().freshness.model_copy(update={"offline_for_days": 14})
+    draft = draft_succession(read_city(city), (), canonical_charter(charter(revision=2, freshness=freshness)), now=NOON)
+
+    (page,) = pages_of(check_draft(draft, root_of(city), now=NOON))
+
+    assert ("Charter widens", "freshness.offline_for_days: 7 → 14") in page.lines
 
 
 # --- withdrawal -----------------------------------------------------------------
