@@ -1,0 +1,1 @@
+"""Configuration for brokers; nobody here writes one."""
