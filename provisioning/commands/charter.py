@@ -15,12 +15,9 @@ from rich.table import Table
 from agent.core.policy.charter import Charter, parse_charter, read_charter_toml
 from agent.core.policy.explain import explain_charter
 from agent.core.policy.revision import Change, Effect, Revision, compare
-from agent.errors import UsageError
 from provisioning.authority import desk
 
 app = typer.Typer(no_args_is_help=True)
-
-MAX_CHARTER_BYTES = 256 * 1024  # both cities' are below 20 KiB, comments included
 
 COLOUR = {
     Effect.ADDS: "red",
@@ -84,17 +81,8 @@ def diff(
 
 
 def _read(path: Path) -> Charter:
-    if not path.is_file():
-        raise UsageError(f"there is no charter at {path}")
-    raw = path.read_bytes() if path.stat().st_size <= MAX_CHARTER_BYTES else b""
-    if not raw:
-        raise UsageError(f"{path} is empty or larger than {MAX_CHARTER_BYTES} bytes")
-    if raw.lstrip().startswith(b"{"):
-        return parse_charter(raw)
-    try:
-        return read_charter_toml(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text") from error
+    text = desk.read_text(path)
+    return parse_charter(text.encode()) if text.lstrip().startswith("{") else read_charter_toml(text)
 
 
 def _table(revision: Revision) -> Table:

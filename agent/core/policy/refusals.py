@@ -21,6 +21,8 @@ CLAUSE_OF_FIELD = {
     "intended_use": "SL-2.2",
     "permissible_uses": "SL-2.2",
 }
+# Under these a path goes on with the name of a kind, such as "retention", which is no field.
+NAMES_OF_KINDS = frozenset({"widens", "narrows"})
 
 
 def first_problem(error: ValidationError) -> str:
@@ -35,4 +37,6 @@ def first_problem(error: ValidationError) -> str:
 def clause_of(error: ValidationError) -> str | None:
     """Return the clause that asks for the first field at fault, if one does."""
     path = [part for part in error.errors(include_url=False)[0]["loc"] if isinstance(part, str)]
+    if not NAMES_OF_KINDS.isdisjoint(path):
+        return None
     return next((CLAUSE_OF_FIELD[part] for part in path if part in CLAUSE_OF_FIELD), None)
