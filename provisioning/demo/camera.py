@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,13 +66,24 @@ class DemoCamera:
         source: Where its pictures come from.
         root: The city's first root, part of its "image".
         now: The wall clock.
+        settings: Other settings, as environment variables.
     """
 
-    def __init__(self, folder: Path, *, camera: str, source: str, root: bytes, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        camera: str,
+        source: str,
+        root: bytes,
+        now: Callable[[], datetime],
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
+        self._settings = dict(settings or {})
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
-        folder.mkdir(parents=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "root.json").write_bytes(root)
         self._config = folder / "lamppost.toml"
         self._config.write_text(CONFIG.format(camera=camera, source=source, folder=folder), encoding="utf-8")
@@ -95,13 +106,31 @@ class DemoCamera:
                 [sys.executable, "-m", "agent", "run", "--config", str(self._config)],
                 stdout=said,
                 stderr=said,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **self._settings},
             )
         self.wait_for("a status", lambda _: True)
 
+    def record(self) -> None:
+        """Let the agent record until its source ends.
+
+        Raises:
+            CameraDidNotError: It failed.
+        """
+        done = subprocess.run(  # noqa: S603 - our own agent, and our own words
+            [sys.executable, "-m", "agent", "record", "--config", str(self._config)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self._settings},
+            check=False,
+        )
+        if done.returncode:
+            raise CameraDidNotError(f"the agent ended with {done.returncode}: {done.stderr.strip()}")
+
     def deliver(self, bundle: bytes) -> None:
         """Put a bundle where the link would."""
-        write_whole(self._folder / "inbox" / "policy.bundle", bundle)
+        inbox = self._folder / "inbox"
+        inbox.mkdir(exist_ok=True, mode=0o700)
+        write_whole(inbox / "policy.bundle", bundle)
 
     @property
     def status_path(self) -> Path:

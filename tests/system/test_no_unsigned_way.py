@@ -1,0 +1,113 @@
+"""There is no way from an unsigned file to a recording camera: one test reads the source, the others try."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import cbor2
+import pytest
+
+from agent import config
+from agent.core.status import RecordingState
+from provisioning.clock import wait
+from tests.fakes.desk import Desk
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {"LAMPPOST_CAMERA__WIDTH_PX": "320", "LAMPPOST_CAMERA__HEIGHT_PX": "180"}
+LONG_ENOUGH = timedelta(seconds=2)
+
+
+def test_a_permission_to_record_is_written_in_one_place_of_the_source() -> None:
+    """`recording=True` is what a Decision needs, and only `decide` says it."""
+    places = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("agent", "provisioning")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"recording\s*=\s*True", path.read_text(encoding="utf-8"))
+    }
+
+    assert places == {"agent/core/policy/decide.py"}
+
+
+def test_the_recorder_takes_decisions_from_the_policy_watch_only() -> None:
+    app = (ROOT / "agent/recorder/app.py").read_text(encoding="utf-8")
+
+    assert re.findall(r"Narrowing\((.*?)\)", app) == ["watch.decision_now"]
+
+
+def test_no_setting_and_no_option_speaks_of_permission() -> None:
+    words = re.compile(r"desk|unsigned|insecure|allow|force|skip|bypass|trust")
+    command_line = (ROOT / "agent/__main__.py").read_text(encoding="utf-8")
+
+    assert [key for key in config.known_keys() if words.search(key)] == []
+    assert [option for option in re.findall(r'"(--[a-z-]+)"', command_line) if words.search(option)] == []
+
+
+def unsigned_bundle(desk: Desk) -> bytes:
+    """A release of which every signature was taken away."""
+    entries = cbor2.loads(desk.city.publish())
+    stripped = {
+        name: json.dumps({**json.loads(raw), "signatures": []}).encode() if name.startswith("metadata/") else raw
+        for name, raw in entries.items()
+    }
+    return cbor2.dumps(stripped, canonical=True)
+
+
+def plain_decision(_: Desk) -> bytes:
+    return b'{"recording": true, "recipients": ["age1..."], "zones": []}'
+
+
+def nothing(_: Desk) -> bytes:
+    return b""
+
+
+def far_too_much(_: Desk) -> bytes:
+    return bytes(3 * 1024 * 1024)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forged", [unsigned_bundle, plain_decision, nothing, far_too_much])
+def test_what_is_not_signed_leaves_the_camera_dark_and_is_refused_in_words(
+    tmp_path: Path, forged: Callable[[Desk], bytes]
+) -> None:
+    desk = Desk(tmp_path / "card", source="streetscene:empty", settings=SETTINGS)
+    desk.camera.start()
+
+    desk.camera.deliver(forged(desk))
+    desk.camera.wait_for(
+        "a refusal", lambda _: any(event["kind"] == "policy-refused" for event in desk.camera.events())
+    )
+    wait(LONG_ENOUGH)
+    status = desk.camera.wait_for("a status", lambda _: True)
+    desk.camera.stop()
+
+    assert status.state is RecordingState.DARK
+    assert status.frames.captured > 0
+    assert status.frames.stored == 0
+    assert not list(desk.camera.footage.rglob("*.age*"))
+    (refused,) = [event for event in desk.camera.events() if event["kind"] == "policy-refused"]
+    assert refused["reason"]
+
+
+@pytest.mark.slow
+def test_a_policy_store_written_by_hand_grants_nothing(tmp_path: Path) -> None:
+    """A card whose accepted policy was put there by someone else: verified again at the start, from the root."""
+    honest = Desk(tmp_path / "honest", source="streetscene:empty", settings=SETTINGS)
+    honest.publish()
+    honest.camera.start()
+    honest.camera.wait_for("recording", lambda status: status.state is RecordingState.RECORDING)
+    honest.camera.stop()
+    store = tmp_path / "honest" / "state" / "policy"
+    for path in store.iterdir():
+        raw = path.read_bytes()
+        path.write_bytes(raw.replace(b"robber", b"ROBBER").replace(b"Robber", b"rOBBER"))
+
+    honest.camera.start()
+    wait(LONG_ENOUGH)
+    status = honest.camera.wait_for("a status", lambda status: status.frames.captured > 0)
+    honest.camera.stop()
+
+    assert status.state is RecordingState.DARK
+    assert status.frames.stored == 0
