@@ -4,15 +4,20 @@ A port names a technology-free promise. tests/contract runs one suite over every
 implementation of a port, fakes included.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from agent.core.policy.clock import ClockQuality
-from agent.core.retention import StoredSegment
-from agent.core.sealing.segment import SealedFragment
-from agent.core.video import Fragment, Layer, MaskedFrame, RawFrame, StreamMode
+if TYPE_CHECKING:  # the link must not load numpy: it is to fit into 60 MB, and never meets a pixel
+    from datetime import datetime, timedelta
+
+    from agent.core.layer import Layer
+    from agent.core.policy.clock import ClockQuality
+    from agent.core.retention import StoredSegment
+    from agent.core.sealing.segment import SealedFragment
+    from agent.core.video import Fragment, MaskedFrame, RawFrame, StreamMode
 
 Fact: TypeAlias = str | int | bool | Sequence[str] | None  # what one event may say about one thing
 

@@ -127,7 +127,7 @@ class _Tls(ssl.SSLSocket):
             raise
 
     def _last_words(self) -> OSError | None:
-        """Return the alert that came before the other side hung up: TLS 1.3 tells only afterwards that it refuses us."""
+        """Return the alert that came before the other side hung up: TLS 1.3 tells only then that it refuses us."""
         try:
             super().recv(1)
         except (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLZeroReturnError):

@@ -14,7 +14,7 @@ Pure: a message in, a verdict out.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -110,7 +110,7 @@ class Refused:
 class Seen:
     """The ids of the commands that were accepted lately, each with the time it expires."""
 
-    ids: Mapping[str, datetime] = MappingProxyType({})
+    ids: Mapping[str, datetime] = field(default_factory=dict)
 
     def with_command(self, command: Command, *, now: datetime) -> "Seen":
         """Return what is known after `command` too, without what no clock error can bring back to life."""

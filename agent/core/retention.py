@@ -16,13 +16,18 @@ plan. When holds alone exceed the capacity, no plan can make the ring fit; the
 caller must then go dark and report it.
 """
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
-from agent.core.policy.decision import HeldSpan
-from agent.core.video import Layer
+if TYPE_CHECKING:  # the link knows segments by name; what a decision needs would bring it pixels
+    from collections.abc import Iterable, Sequence
+
+    from agent.core.layer import Layer
+    from agent.core.policy.decision import HeldSpan
 
 # A segment's name tells its start only. Configuration allows 60 s at most, cuts fall on
 # keyframes (under a second); counting every segment as this long holds too much, never too little.

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from agent.core.layer import Layer
 from agent.core.retention import StoredSegment
-from agent.core.video import Layer
 
 _FORM = re.compile(
     r"(?P<camera_id>[a-z0-9][a-z0-9-]{0,62})-(?P<started_at>[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-(?P<sequence>[0-9]{8,12})"

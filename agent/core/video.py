@@ -8,12 +8,13 @@ planes of half its width and height. A `RawFrame` is a picture nobody may keep;
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from fractions import Fraction
 from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agent.core.layer import Layer as Layer  # noqa: PLC0414 - exported from here too
 
 Plane: TypeAlias = NDArray[np.uint8]  # `type` statements need Python 3.12
 
@@ -116,13 +117,6 @@ class RawFrame:
     captured_at: datetime
     analysis: Plane | None = None
     native: object | None = None
-
-
-class Layer(StrEnum):
-    """Which of a take's streams a frame, fragment or segment belongs to."""
-
-    MASKED = "masked"
-    SEALED = "sealed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
