@@ -60,6 +60,10 @@ class Usage:
 class DemoCamera:
     """A simulated camera on this desk.
 
+    Attributes:
+        config: Its configuration file.
+        environment: What its process sees.
+
     Args:
         folder: Its "card".
         camera: Its id.
@@ -80,13 +84,13 @@ class DemoCamera:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
-        self._settings = dict(settings or {})
+        self.environment = {**os.environ, **(settings or {})}
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "root.json").write_bytes(root)
-        self._config = folder / "lamppost.toml"
-        self._config.write_text(CONFIG.format(camera=camera, source=source, folder=folder), encoding="utf-8")
+        self.config = folder / "lamppost.toml"
+        self.config.write_text(CONFIG.format(camera=camera, source=source, folder=folder), encoding="utf-8")
 
     @property
     def footage(self) -> Path:
@@ -103,10 +107,10 @@ class DemoCamera:
         self.status_path.unlink(missing_ok=True)
         with self.diagnostics.open("ab") as said:
             self._process = subprocess.Popen(  # noqa: S603 - our own agent, and our own words
-                [sys.executable, "-m", "agent", "run", "--config", str(self._config)],
+                [sys.executable, "-m", "agent", "run", "--config", str(self.config)],
                 stdout=said,
                 stderr=said,
-                env={**os.environ, **self._settings},
+                env=self.environment,
             )
         self.wait_for("a status", lambda _: True)
 
@@ -117,10 +121,10 @@ class DemoCamera:
             CameraDidNotError: It failed.
         """
         done = subprocess.run(  # noqa: S603 - our own agent, and our own words
-            [sys.executable, "-m", "agent", "record", "--config", str(self._config)],
+            [sys.executable, "-m", "agent", "record", "--config", str(self.config)],
             capture_output=True,
             text=True,
-            env={**os.environ, **self._settings},
+            env=self.environment,
             check=False,
         )
         if done.returncode:
