@@ -99,6 +99,29 @@ class PolicySection(_Section):
     outbox: Path
 
 
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
+OperatorKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class LinkSection(_Section):
+    """`[link]`: the process that talks to the network."""
+
+    host: HostName | None = Field(default=None, description="The broker; its certificate must say the same")
+    port: int = Field(default=8883, ge=1, le=65_535)
+    authority: Path = Field(
+        default=Path("/etc/lamppost/fleet-authority.pem"), description="PEM: who vouches for brokers and cameras"
+    )
+    credential: Path = Field(
+        default=Path("/var/lib/lamppost/link/credential.pem"),
+        description="PEM: the device's private key, then its certificate chain; the link replaces it when it is renewed",
+    )
+    folder: Path = Field(default=Path("/var/lib/lamppost/link"), description="What the link must not forget")
+    operator_keys: tuple[OperatorKey, ...] = Field(default=(), description="Ed25519, hex: whose reboot is obeyed")
+    upload_hosts: tuple[HostName, ...] = Field(default=(), description="Where sealed footage may be sent")
+    upload_authority: Path | None = Field(default=None, description="PEM: who vouches for them; else the system's")
+    upload_kbit: int = Field(default=4000, ge=8, le=1_000_000, description="Bandwidth uploads may take, in kbit/s")
+
+
 class Config(BaseSettings):
     """Everything in `lamppost.toml`."""
 
@@ -116,6 +139,7 @@ class Config(BaseSettings):
     storage: StorageSection
     state: StateSection
     policy: PolicySection
+    link: LinkSection = LinkSection()
 
     @classmethod
     def settings_customise_sources(
