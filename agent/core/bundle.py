@@ -50,7 +50,9 @@ def decode_bundle(packed: bytes) -> dict[str, bytes]:
     try:
         # Depth 1 refuses every array, map and tag inside: no tag ever gets to build a date, a regular
         # expression or a number of a million digits.
-        entries = cbor2.loads(packed, max_depth=1, allow_indefinite=False, allow_duplicate_keys=False)
+        entries: dict[object, object] = cbor2.loads(
+            packed, max_depth=1, allow_indefinite=False, allow_duplicate_keys=False
+        )
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise BundleFormatError(f"the bundle is not a CBOR map of text to bytes: {_one_line(error)}") from error
     return _checked(entries, packed)
@@ -69,10 +71,8 @@ def encode_bundle(entries: Mapping[str, bytes]) -> bytes:
     return packed
 
 
-def _checked(entries: object, packed: bytes) -> dict[str, bytes]:
+def _checked(entries: Mapping[object, object], packed: bytes) -> dict[str, bytes]:
     """Return `entries` with its type proved, if it keeps every rule."""
-    if not isinstance(entries, dict):
-        raise BundleFormatError("the bundle is not a CBOR map of text to bytes")
     if len(entries) > MAX_ENTRIES:
         raise BundleFormatError(f"the bundle has {len(entries)} entries, more than the {MAX_ENTRIES} allowed")
     proved: dict[str, bytes] = {}
