@@ -71,7 +71,7 @@ def encode_bundle(entries: Mapping[str, bytes]) -> bytes:
     return packed
 
 
-def _checked(entries: Mapping[object, object], packed: bytes) -> dict[str, bytes]:
+def _checked(entries: Mapping[str, object] | Mapping[object, object], packed: bytes) -> dict[str, bytes]:
     """Return `entries` with its type proved, if it keeps every rule."""
     if len(entries) > MAX_ENTRIES:
         raise BundleFormatError(f"the bundle has {len(entries)} entries, more than the {MAX_ENTRIES} allowed")
