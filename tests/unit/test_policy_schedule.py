@@ -88,7 +88,8 @@ def test_the_next_flip_is_the_first(week: int, near: datetime, minutes: int, rul
 
 
 NO_RULES = [
-    "", "America/Chicago", "CST6CDT", "CST6CDT,M13.2.0,M11.1.0", "CST6CDT,J60,J300", "CST99", "CST6:30:15", "é", "UTC0\n",
+    "", "America/Chicago", "CST6CDT", "CST6CDT,M13.2.0,M11.1.0", "CST6CDT,J60,J300", "CST99", "CST6:30:15", "é",
+    "UTC0\n",
 ]  # fmt: skip
 
 
