@@ -23,7 +23,7 @@ from typing import Self
 
 from securesystemslib.signer import Key
 from tuf.api.exceptions import UnsignedMetadataError
-from tuf.api.metadata import Metadata, Role, Root, Targets
+from tuf.api.metadata import Metadata, Root, Targets
 
 from agent.core.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
 from agent.core.policy.charter import Charter, parse_charter
@@ -52,6 +52,8 @@ MAX_DRAFT_BYTES = 2 * MAX_BUNDLE_BYTES  # the base in base64, and as much again
 CLOCK_SLACK = timedelta(days=1)  # how far two desks' clocks may be apart
 
 TOP_ROLES = (ROOT, TARGETS)
+
+SignedRole = Metadata[Root] | Metadata[Targets]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,9 +307,10 @@ def check_draft(draft: Draft, trusted_root: bytes | None, *, now: datetime) -> C
     expected = _expected(draft, city, charter, now=now)
     if unexpected := set(draft.metadata) ^ set(expected):
         raise PolicyError(f"the draft's roles do not follow from its documents: {', '.join(sorted(unexpected))}")
-    for role, signed in expected.items():
+    for role, metadata in expected.items():
         found = parse_role(draft.metadata[role], role)
-        if found.signed != signed:
+        # Byte for byte, as it is signed: Python takes True for 1, another reader may not.
+        if found.signed_bytes != metadata.signed_bytes:
             raise SignatureError(
                 f"the draft's {role} is not what its documents make of it",
                 hint="it was altered on the way; ask for a new draft",
@@ -420,14 +423,12 @@ def cards_of(root: Root, targets: Targets) -> tuple[KeyCard, ...]:
     return tuple(cards)
 
 
-def parse_role(raw: bytes, role: str) -> Metadata[Root] | Metadata[Targets]:
+def parse_role(raw: bytes, role: str) -> SignedRole:
     """Return metadata of a role that officials sign; nobody has looked at its signatures yet."""
     return parse_metadata(raw, Root, role) if role == ROOT else parse_metadata(raw, Targets, role)
 
 
-def _expected(
-    draft: Draft, city: PublishedCity | None, charter: Charter, *, now: datetime
-) -> dict[str, Root | Targets]:
+def _expected(draft: Draft, city: PublishedCity | None, charter: Charter, *, now: datetime) -> dict[str, SignedRole]:
     """Return what the draft's metadata must say, computed from its documents, base and key cards."""
     if CHARTER_PATH in draft.documents:
         return _expected_charter(draft, city, charter)
@@ -436,10 +437,10 @@ def _expected(
     again = draft_documents(city, draft.documents, draft.withdrawn, now=draft.created_at)
     # A document that was allowable when drafted may be too late when signed.
     check_documents(charter, draft.documents, city.documents, draft.withdrawn, now=now)
-    return {role: parse_metadata(raw, Targets, role).signed for role, raw in again.metadata.items()}
+    return {role: parse_role(raw, role) for role, raw in again.metadata.items()}
 
 
-def _expected_charter(draft: Draft, city: PublishedCity | None, charter: Charter) -> dict[str, Root | Targets]:
+def _expected_charter(draft: Draft, city: PublishedCity | None, charter: Charter) -> dict[str, SignedRole]:
     if set(draft.documents) != {CHARTER_PATH} or draft.withdrawn or not set(TOP_ROLES) <= set(draft.metadata):
         raise BundleFormatError("a draft of a charter carries the charter, the root and the targets, and no more")
     root = parse_metadata(draft.metadata[ROOT], Root, ROOT).signed
@@ -449,7 +450,7 @@ def _expected_charter(draft: Draft, city: PublishedCity | None, charter: Charter
         again = draft_founding(charter, draft.documents[CHARTER_PATH], cards, _online(root), now=draft.created_at)
     else:
         again = draft_succession(city, cards, draft.documents[CHARTER_PATH], now=draft.created_at)
-    return {role: parse_role(raw, role).signed for role, raw in again.metadata.items()}
+    return {role: parse_role(raw, role) for role, raw in again.metadata.items()}
 
 
 def _refuse_unnumbered(old: Charter, new: Charter) -> None:
@@ -463,11 +464,11 @@ def _refuse_unnumbered(old: Charter, new: Charter) -> None:
         )
 
 
-def _standings(
-    draft: Draft, city: PublishedCity | None, expected: Mapping[str, Root | Targets]
-) -> tuple[Standing, ...]:
-    root = expected.get(ROOT, None if city is None else city.root.signed)
-    targets = expected.get(TARGETS, None if city is None else city.targets.signed)
+def _standings(draft: Draft, city: PublishedCity | None, expected: Mapping[str, SignedRole]) -> tuple[Standing, ...]:
+    root_metadata = expected.get(ROOT, None if city is None else city.root)
+    targets_metadata = expected.get(TARGETS, None if city is None else city.targets)
+    root = None if root_metadata is None else root_metadata.signed
+    targets = None if targets_metadata is None else targets_metadata.signed
     if not isinstance(root, Root) or not isinstance(targets, Targets):
         raise BundleFormatError("the draft has neither a base nor a root")
     standings = []
@@ -526,13 +527,13 @@ def _signed_by(role: str, documents: Mapping[str, bytes], city: PublishedCity) -
 
 
 def _online(root: Root) -> dict[str, Key]:
-    return {role: root.keys[_only(root.roles[role])] for role in (SNAPSHOT, TIMESTAMP)}
-
-
-def _only(role: Role) -> str:
-    if len(role.keyids) != 1:
-        raise BundleFormatError("the backend's roles have one key each")
-    return role.keyids[0]
+    online = {}
+    for role in (SNAPSHOT, TIMESTAMP):
+        keyids = root.roles[role].keyids
+        if len(keyids) != 1 or keyids[0] not in root.keys:
+            raise BundleFormatError(f"root gives {role} {len(keyids)} keys, expected one that it knows")
+        online[role] = root.keys[keyids[0]]
+    return online
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -20,7 +20,7 @@ from typing import TypeVar
 from securesystemslib.signer import Key
 from tuf.api.exceptions import LengthOrHashMismatchError, UnsignedMetadataError
 from tuf.api.metadata import DelegatedRole, Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
-from tuf.api.serialization import DeserializationError
+from tuf.api.serialization import DeserializationError, SerializationError
 
 from agent.core.policy.release import CHARTER_PATH, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from agent.errors import BundleFormatError, RollbackError, SignatureError
@@ -150,10 +150,13 @@ def parse_metadata(raw: bytes, kind: type[_S], role: str) -> Metadata[_S]:
     """
     try:
         metadata: Metadata[_S] = Metadata.from_bytes(raw)
-    except (DeserializationError, RecursionError) as error:
+        _ = metadata.signed_bytes  # what has no canonical form (a fraction, say) was signed by nobody
+    except (DeserializationError, SerializationError, RecursionError) as error:
         raise BundleFormatError(f"metadata of {role} is not TUF metadata") from error
     if type(metadata.signed) is not kind:
         raise BundleFormatError(f"metadata of {role} is of type {metadata.signed.type!r}, expected {kind.type!r}")
+    if metadata.unrecognized_fields or not all(isinstance(keyid, str) for keyid in metadata.signatures):
+        raise BundleFormatError(f"metadata of {role} says something beside what is signed")
     return metadata
 
 

@@ -252,6 +252,44 @@ def test_a_role_smuggled_into_the_draft_is_refused(city: CityFolder) -> None:
         signed_by(altered(draft, smuggle), "police-chief", root=root_of(city))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stated: stated["metadata"]["grants"]["signed"].update(version=True),
+        lambda stated: stated["metadata"]["grants"]["signed"].update(version=2.5),
+        lambda stated: stated["metadata"]["grants"].update(comment="not signed"),
+        lambda stated: stated["metadata"]["grants"].update(signatures=[{"keyid": None, "sig": "00"}]),
+        lambda stated: stated["metadata"]["grants"]["signed"].update(_type="root"),
+        lambda stated: stated["metadata"].update(grants=[]),
+        lambda stated: stated.update(created_at="2036-01-01T00:00:00Z"),
+        lambda stated: stated.update(base=""),
+        lambda stated: stated.update(withdrawn=["grants/g-2026-999.json"]),
+        lambda stated: stated["documents"].update({"charter.json": "{}"}),
+        lambda stated: stated["documents"].update({"../grants/x.json": "{}"}),
+    ],
+    ids=[
+        "true for one",
+        "a fraction",
+        "a comment beside the signed part",
+        "a key without id",
+        "another type",
+        "no metadata",
+        "made in the future",
+        "no base",
+        "a withdrawal of nothing",
+        "a charter beside the grant",
+        "a path that climbs",
+    ],
+)
+def test_whatever_else_is_changed_on_the_way_is_refused(
+    city: CityFolder, change: Callable[[dict[str, Any]], None]
+) -> None:
+    draft = propose(city, grant())
+
+    with pytest.raises(PolicyError):
+        signed_by(altered(draft, change), "police-chief", root=root_of(city))
+
+
 def test_a_foreign_signature_in_the_draft_is_refused(city: CityFolder) -> None:
     draft = propose(city, grant())
     metadata = Metadata[Targets].from_bytes(draft.metadata["grants"])
