@@ -96,9 +96,11 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from agent.adapters.diagnostics import say_to  # noqa: PLC0415 - see the top
     from agent.config import load  # noqa: PLC0415 - see the top
     from agent.recorder import app  # noqa: PLC0415
 
+    say_to()
     app.run(load(arguments.config), stop=_stop_on_signals(), stop_after=arguments.stop_after)
     return 0
 
