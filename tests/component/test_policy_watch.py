@@ -351,8 +351,8 @@ def test_a_dead_thread_means_dark(device: Device, city: City, monkeypatch: pytes
     def fail() -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(device.watch, "look", fail)
     with device.watch as watch:
+        monkeypatch.setattr(watch, "look", fail)
         wait_until(lambda: not watch.decision_now().recording)
 
         assert "has stopped" in watch.decision_now().reason

@@ -115,7 +115,7 @@ def admit(release: Release, *, floors: Floors, ledger: Sequence[SignedDocument],
         charter=charter,
         charter_raw=charter_raw,
         documents=_gather(
-            [meaning for _, meaning in widening] + recall(known),
+            [meaning for _, meaning in widening] + recall(known, parsed),
             {meaning.sha256: release.expires_at[document.role] for document, meaning in widening},
         ),
         fresh_until=release.fresh_until,
@@ -133,13 +133,20 @@ def narrowing_of(ledger: Iterable[SignedDocument]) -> VerifiedDocuments:
     return _gather(recall(ledger), {})
 
 
-def recall(ledger: Iterable[SignedDocument]) -> list[AnyDocument]:
+def recall(
+    ledger: Iterable[SignedDocument], parsed: Iterable[tuple[SignedDocument, AnyDocument]] = ()
+) -> list[AnyDocument]:
     """Return what the ledger's documents say; each was admitted once and never lapses.
+
+    Args:
+        ledger: The documents.
+        parsed: Some of them, perhaps, with what they say: parsing is what costs here.
 
     Raises:
         PolicyError: One no longer parses; the software and the ledger do not belong together.
     """
-    return [parse_document(entry.raw) for entry in ledger]
+    meaning_of = {document.raw: meaning for document, meaning in parsed}
+    return [meaning_of.get(entry.raw) or parse_document(entry.raw) for entry in ledger]
 
 
 def _gather(documents: Iterable[AnyDocument], lapses_at: Mapping[str, datetime]) -> VerifiedDocuments:
