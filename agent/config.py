@@ -65,6 +65,7 @@ class EncoderSection(_Section):
     bitrate_kbit: int = Field(default=4000, ge=100, le=50_000)
     preset: Literal["ultrafast", "superfast", "veryfast"] = "superfast"
     threads: int = Field(default=1, ge=1, le=8)
+    caption: bool = Field(default=False, description="Burn the camera's name and the time into the lowest blocks")
 
 
 class SegmentsSection(_Section):
@@ -113,7 +114,7 @@ class LinkSection(_Section):
     )
     credential: Path = Field(
         default=Path("/var/lib/lamppost/link/credential.pem"),
-        description="PEM: the device's private key, then its certificate chain; the link replaces it when it is renewed",
+        description="PEM: the device's private key, then its certificate chain; replaced when it is renewed",
     )
     folder: Path = Field(default=Path("/var/lib/lamppost/link"), description="What the link must not forget")
     operator_keys: tuple[OperatorKey, ...] = Field(default=(), description="Ed25519, hex: whose reboot is obeyed")

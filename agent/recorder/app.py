@@ -14,6 +14,7 @@ from agent.adapters.ring import Ring, RingSettings
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.config import MIB, Config
+from agent.core.masking.masker import Caption, Masker
 from agent.errors import ConfigurationError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
@@ -73,6 +74,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             status_file=StatusFile(config.state.runtime / "status.json"),
             notifier=notifier,
         )
+        caption = _caption(config)
         running.enter_context(_closing(camera, stop, stop_after))
         notifier.ready()
         pipeline.run(
@@ -80,6 +82,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             narrowing,
             SegmentMaker(config.camera.id, make_encoder(config), store, tally),
             tally,
+            make_masker=lambda mode: Masker(mode, caption=caption),
             length=timedelta(seconds=config.segments.length_s),
             between_frames=caretaker.tick,
         )
@@ -156,6 +159,14 @@ def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
         clock=clock,
         log=log,
     )
+
+
+def _caption(config: Config) -> Caption | None:
+    if not config.encoder.caption:
+        return None
+    from agent.adapters.caption import Caption as DrawnCaption  # noqa: PLC0415 - OpenCV costs 40 MB
+
+    return DrawnCaption(config.camera.id)
 
 
 def open_ring(config: Config) -> Ring:

@@ -4,12 +4,12 @@ The line that keeps a private area out of the file is the one that calls `mask`:
 nothing else makes what an encoder accepts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import groupby
 
 from agent.core.cutting import Span, begins_segment
-from agent.core.masking.masker import Masker, Stage
+from agent.core.masking.masker import Masker
 from agent.core.policy.decision import Decision
 from agent.core.thinning import Thinning
 from agent.core.video import RawFrame, StreamMode
@@ -28,13 +28,13 @@ def run(
     segments: SegmentMaker,
     tally: Tally,
     *,
-    stages: Sequence[Stage] = (),
+    make_masker: Callable[[StreamMode], Masker] = Masker,
     length: timedelta,
     between_frames: Callable[[], None] = lambda: None,
 ) -> None:
     """Move pictures from `camera` to storage, as far as the decision of each moment allows, until the camera closes."""
     for session in camera.sessions():
-        masker = Masker(session.mode, stages)
+        masker = make_masker(session.mode)
         judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames)
         for _, take in groupby(judged, key=_Cut(session.mode, length)):
             _record(take, session.mode, masker, narrowing, segments, tally)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.core.masking.blocks import FILL_Y, BlockMask
-from agent.core.masking.masker import Stage
+from agent.core.masking.masker import Masker, Stage
 from agent.core.policy.decision import Decision
 from agent.core.sealing.age_file import open_stream
 from agent.core.sealing.recipients import X25519Identity
@@ -86,7 +86,7 @@ class Rig:
             self.narrowing,
             SegmentMaker("pole-7", self._encoder, self.store, self.tally),
             self.tally,
-            stages=self._stages,
+            make_masker=lambda mode: Masker(mode, self._stages),
             length=timedelta(seconds=10),
             between_frames=between_frames,
         )

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from agent.adapters.caption import Caption
 from agent.core.masking.blocks import FILL_Y, BlockMask
 from agent.core.masking.masker import Masker
 from agent.core.policy.decision import Decision
@@ -127,6 +128,27 @@ def test_an_exception_in_a_stage_hides_the_whole_frame_and_says_why() -> None:
     masked = Masker(MODE, [broken]).mask(frame(), decision(LEFT))
 
     assert masked.failed_closed == "ZeroDivisionError: the net returned nonsense"
+    assert (masked.pixels.y == FILL_Y).all()
+
+
+def test_a_caption_is_written_over_a_filled_strip_and_nowhere_else() -> None:
+    masked = Masker(MODE, caption=Caption("pole-7")).mask(frame(), decision())
+
+    top = 360 // 16 * 16 - 16
+    strip, above = masked.pixels.y[top : top + 16], masked.pixels.y[:top]
+    assert (above == 200).all()
+    assert strip.max() > 150
+    assert np.median(strip) == FILL_Y
+    assert masked.failed_closed is None
+
+
+def test_a_caption_that_fails_hides_the_whole_frame() -> None:
+    def broken(pixels: I420, captured_at: datetime) -> None:
+        raise OSError("no font")
+
+    masked = Masker(MODE, caption=broken).mask(frame(), decision())
+
+    assert masked.failed_closed == "OSError: no font"
     assert (masked.pixels.y == FILL_Y).all()
 
 

@@ -11,14 +11,18 @@ makes a `MaskedFrame`; tests/test_architecture.py holds it to that.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from agent.core.masking.blocks import BlockMask, fill_whole
 from agent.core.policy.decision import Decision
-from agent.core.video import FrameSize, MaskedFrame, RawFrame, StreamMode
+from agent.core.video import I420, FrameSize, MaskedFrame, RawFrame, StreamMode
 from agent.core.zones import View, Zone
 
 Stage = Callable[[RawFrame, Decision], BlockMask | None]
 """Looks at a frame and says which blocks to hide beyond the zones; raises to hide all."""
+
+Caption = Callable[[I420, datetime], None]
+"""Writes on a strip that it fills first, after everything is masked."""
 
 ASPECT_TOLERANCE_RATIO = 0.01  # 1366x768 passes for 16:9; 4:3 never does
 
@@ -30,8 +34,9 @@ class MaskMismatchError(Exception):
 class Masker:
     """Hides zones, and whatever its stages find, in the frames of one stream."""
 
-    def __init__(self, mode: StreamMode, stages: Sequence[Stage] = ()) -> None:
+    def __init__(self, mode: StreamMode, stages: Sequence[Stage] = (), caption: Caption | None = None) -> None:
         self._mode = mode
+        self._caption = caption
         self._stages = tuple(stages)
         self._compiled: tuple[Decision, BlockMask] | None = None
 
@@ -41,6 +46,8 @@ class Masker:
         try:
             for mask in [self._zones(frame.pixels.size, decision), *self._found(frame, decision)]:
                 mask.fill(frame.pixels)
+            if self._caption is not None:
+                self._caption(frame.pixels, frame.captured_at)
         except Exception as error:  # noqa: BLE001 - whatever a stage throws, the answer is to hide the frame
             fill_whole(frame.pixels)
             failed_closed = f"{type(error).__name__}: {error}"
