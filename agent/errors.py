@@ -58,6 +58,12 @@ class EncoderError(LamppostError):
     exit_status = os.EX_SOFTWARE
 
 
+class ModelRefusedError(LamppostError):
+    """A net may not run: the signed decision does not list it, it is not there, or it is not what it should be."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
 # --- sealing ------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the link must not load numpy: it is to fit into 60 MB, and 
     from datetime import datetime, timedelta
 
     from agent.core.layer import Layer
+    from agent.core.masking.sightings import Look
     from agent.core.policy.clock import ClockQuality
     from agent.core.retention import StoredSegment
     from agent.core.sealing.segment import SealedFragment
@@ -71,6 +72,22 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Give the device back. Never raises."""
+        ...
+
+
+class Detector(Protocol):
+    """Something that sees people and vehicles, and can never delay a frame."""
+
+    def offer(self, frame: RawFrame) -> None:
+        """Look at a frame soon, or not; the planes are the caller's again when this returns."""
+        ...
+
+    def looks(self) -> Sequence[Look]:
+        """Return the looks that ended since the last call, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Stop looking. Never raises; twice is fine."""
         ...
 
 

@@ -1,0 +1,147 @@
+"""Which part of a frame may hide a person: everything that is not proved to be scene.
+
+The union of what is not proved, what differs from the scene now or did half a second
+ago, and what a detector saw in the last two seconds, on the cells of the analysis
+plane, then on macroblocks.
+
+Fails closed, by raising: while the scene is being learned, when most of it changes
+at once, when the detector is silent, when the picture says nothing.
+
+Pure: time is a parameter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.core.masking.blocks import BlockMask
+from agent.core.masking.cells import AnalysisMismatchError, CellGrid, Raster, close_gaps, grow
+from agent.core.masking.motion import Scene
+from agent.core.masking.release import RELEASE, ReleaseRule
+from agent.core.masking.sightings import Kind, Look, Sightings, covered, touched
+from agent.core.video import FrameSize, Plane
+
+HOLD_US = 600_000  # the leg that swings back is hidden all the while
+SILENCE_US = 2_000_000  # a detector that has said nothing for so long is taken for dead
+CHANGED_RATIO = 0.6  # of proved scene: not people, but a lamp, or the camera
+LEARNED_RATIO = 0.3  # of the picture proved before any of it is shown
+LEAST_CONTRAST = 3  # luma steps between dark and bright; less is a covered lens or a blinded one
+_GAP_US = 2_000_000  # a stream that stops for longer may have been turned meanwhile
+
+HIDES_FROM_SCORE = 0.25
+DOUBTS_FROM_SCORE = 0.2  # less certainty is enough to delay a release than to hide what is proved
+_MIDDLE_ACROSS, _MIDDLE_DOWN = -0.12, -0.05  # the part of a box that is person rather than street
+
+
+class NotSafeError(Exception):
+    """It is not known where people are; the whole frame must be filled. The text says why."""
+
+
+class Learning(NotSafeError):  # noqa: N818 - a state of the scene, told by raising
+    """Too little of the scene is proved yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    since_us: int
+    raster: Raster
+    scene: Scene
+    sightings: Sightings
+    differed_at_us: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
+
+
+class PeopleMask:
+    """Hides everything in the frames of one camera that is not proved to be scene.
+
+    Args:
+        rule: What counts as proof.
+    """
+
+    def __init__(self, rule: ReleaseRule = RELEASE) -> None:
+        self._rule = rule
+        self._state: _State | None = None
+        self._last_pts_us: int | None = None
+        self._last_look_us: int | None = None
+
+    def seen(self, look: Look) -> None:
+        """Take in what the detector saw, whenever it comes; looks at frames of before a restart do not count."""
+        if self._state is None or look.pts_us < self._state.since_us:
+            return
+        self._last_look_us = max(self._last_look_us or look.pts_us, look.pts_us)
+        state = self._state
+        state.sightings.add(look)
+        people = tuple(sighting for sighting in look.sightings if sighting.kind is Kind.PERSON)
+        person = touched(state.raster, people, least_score=DOUBTS_FROM_SCORE, across=_MIDDLE_ACROSS, down=_MIDDLE_DOWN)
+        state.scene.credit(covered(state.raster, look.regions), person)
+
+    def hide(self, size: FrameSize, analysis: Plane, pts_us: int) -> BlockMask:
+        """Return what to hide of a frame.
+
+        Args:
+            size: Of the frame.
+            analysis: Its small luma plane, (h, w) uint8.
+            pts_us: Its instant; rises from call to call.
+
+        Raises:
+            NotSafeError: All of it.
+            AnalysisMismatchError: The plane is not of this frame.
+        """
+        state = self._state_for(size, analysis, pts_us)
+        if int(analysis.max()) - int(analysis.min()) < LEAST_CONTRAST:
+            raise NotSafeError("the picture is blank: the lens is covered or blinded")
+        luma = state.raster.pixels(analysis)
+        differing = state.scene.differing(luma)
+        proved = int(state.scene.proved.sum())
+        if proved and differing.sum() > CHANGED_RATIO * proved:
+            state.scene.forget(_hold(state, pts_us))
+            state.differed_at_us[:] = pts_us
+            raise NotSafeError("most of the picture changed at once")
+        state.differed_at_us[_whole_bodies(differing)] = pts_us
+        hidden = (
+            ~state.scene.proved | _hold(state, pts_us) | state.sightings.cells(pts_us, least_score=HIDES_FROM_SCORE)
+        )
+        state.scene.learn(luma, pts_us, shown=~hidden, differing=differing)
+        self._refuse_if_unsure(state, pts_us)
+        return BlockMask.from_grid(size, state.raster.blocks(hidden))
+
+    def _state_for(self, size: FrameSize, analysis: Plane, pts_us: int) -> _State:
+        last, self._last_pts_us = self._last_pts_us, pts_us
+        if last is not None and pts_us <= last:
+            self._state = None
+            raise NotSafeError("time went backwards in the stream")
+        raster = Raster.of(size, analysis)
+        fresh = self._state is None or (last is not None and pts_us - last > _GAP_US)
+        if self._state is not None and self._state.raster != raster:
+            self._state = None
+            raise AnalysisMismatchError(f"the analysis plane changed its size within a stream of {size}")
+        if fresh or self._state is None:
+            self._state = _State(
+                since_us=pts_us,
+                raster=raster,
+                scene=Scene(raster, self._rule),
+                sightings=Sightings(raster),
+                differed_at_us=np.full(raster.shape, pts_us - HOLD_US - 1, np.int64),
+            )
+            self._last_look_us = None
+        return self._state
+
+    def _refuse_if_unsure(self, state: _State, pts_us: int) -> None:
+        if not self._rule.needs_detector:
+            pass
+        elif self._last_look_us is None:
+            raise NotSafeError("the detector has not looked yet")
+        elif pts_us - self._last_look_us > SILENCE_US:
+            raise NotSafeError("the detector has been silent for two seconds")
+        if state.scene.proved.mean() < LEARNED_RATIO:
+            raise Learning("the scene is being learned")
+
+
+def _hold(state: _State, now_us: int) -> CellGrid:
+    return (now_us - state.differed_at_us) <= HOLD_US
+
+
+def _whole_bodies(differing: CellGrid) -> CellGrid:
+    """Return differing cells with the gaps of a body filled: a grey coat before a grey wall differs at its edges."""
+    if not differing.any():
+        return differing
+    return grow(close_gaps(differing, rows=3, columns=2), up=2, down=1, sideways=1)
