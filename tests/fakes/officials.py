@@ -5,7 +5,9 @@ A test that is about the key folder itself makes one with `make_key`.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from agent.core.policy.documents import Document, canonical_document
 from provisioning.authority.city import CityFolder, prepare_city, publish, read_city
@@ -41,11 +43,25 @@ def signed_by(draft: Draft, *offices: str, root: bytes | None, now: datetime = N
 
 
 def found(path: Path, *, now: datetime = FOUNDED_AT) -> CityFolder:
-    """Found Example City in `path`, as its root officials would."""
+    """Found Example City in `path`, as its officials would; the ceremony itself is held once for each `now`."""
     folder = CityFolder(path=path)
-    draft = prepare_city(folder, example_charter(), cards(), now=now)
-    publish(folder, signed_by(draft, *OFFICES, root=None, now=now), now=now)
+    folder.online.mkdir(parents=True, mode=0o700)
+    for name, content in _founded(now).items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o600 if file.parent == folder.online else 0o644)
     return folder
+
+
+@lru_cache
+def _founded(now: datetime) -> dict[str, bytes]:
+    with TemporaryDirectory() as made:
+        folder = CityFolder(path=Path(made) / "city")
+        draft = prepare_city(folder, example_charter(), cards(), now=now)
+        publish(folder, signed_by(draft, *OFFICES, root=None, now=now), now=now)
+        files = (path for path in folder.path.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder.path)): path.read_bytes() for path in files}
 
 
 def propose(folder: CityFolder, *documents: Document, now: datetime = NOON) -> Draft:

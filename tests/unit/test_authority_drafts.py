@@ -94,7 +94,10 @@ def test_too_few_root_officials_found_no_city(tmp_path: Path) -> None:
     assert not folder.bundle_path.exists()
 
 
-def test_the_backends_keys_are_for_the_backend_only(city: CityFolder) -> None:
+def test_the_backends_keys_are_for_the_backend_only(tmp_path: Path) -> None:
+    city = CityFolder(path=tmp_path / "city")
+    prepare_city(city, example_charter(), cards(), now=NOON)
+
     assert stat.S_IMODE(city.online.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in city.online.iterdir()} == {0o600}
 
@@ -128,7 +131,7 @@ def test_every_office_has_one_key_and_every_key_one_office(tmp_path: Path, given
 
 
 def test_a_key_folder_trusts_one_city(city: CityFolder, tmp_path: Path) -> None:
-    other = root_of(found(tmp_path / "other"))
+    other = root_of(found(tmp_path / "other", now=FOUNDED_AT + DAY))
     trust_city(tmp_path, root_of(city))
 
     trust_city(tmp_path, root_of(city))
@@ -198,7 +201,7 @@ def test_a_stranger_with_the_same_office_may_not_sign(city: CityFolder) -> None:
 
 
 def test_nobody_signs_for_a_city_they_do_not_trust(city: CityFolder, tmp_path: Path) -> None:
-    other = found(tmp_path / "other")
+    other = found(tmp_path / "other", now=FOUNDED_AT + DAY)
     draft = propose(city, grant())
 
     with pytest.raises(SignatureError, match="another city"):
