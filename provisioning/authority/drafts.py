@@ -405,10 +405,20 @@ def refuse_conflicts(draft: Draft, current: PublishedCity, *, now: datetime) -> 
 
 
 def published_already(draft: Draft, current: PublishedCity) -> bool:
-    """Return whether the city already holds exactly what `draft` proposes."""
-    return all(current.documents.get(path) == content for path, content in draft.documents.items()) and all(
-        parse_role(raw, role).signed.version <= current.version(role) for role, raw in draft.metadata.items()
+    """Return whether the city already holds what `draft` proposes, and from this very draft."""
+    return (
+        all(current.documents.get(path) == content for path, content in draft.documents.items())
+        and not any(path in current.documents for path in draft.withdrawn)
+        and all(_in_force_or_past(role, parse_role(raw, role), current) for role, raw in draft.metadata.items())
     )
+
+
+def _in_force_or_past(role: str, metadata: SignedRole, current: PublishedCity) -> bool:
+    version = metadata.signed.version
+    if version != current.version(role) and role != ROOT:
+        return version < current.version(role)  # what it said then is no longer in the release
+    published = current.release.get(f"metadata/{version}.{role}.json")
+    return published is not None and parse_role(published, role).signed_bytes == metadata.signed_bytes
 
 
 def cards_of(root: Root, targets: Targets) -> tuple[KeyCard, ...]:

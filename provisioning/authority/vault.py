@@ -10,6 +10,7 @@ vault up where a removal reaches, or not at all.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -37,6 +38,7 @@ SCRYPT_LOG_N = 16
 MAX_SCRYPT_LOG_N = 20
 _SCRYPT_LABEL = b"age-encryption.org/v1/scrypt"
 _SALT_BYTES = 16
+_DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.([a-z]+)\.([a-z0-9-]+)\.age", re.ASCII)
 _ZERO_NONCE = bytes(12)
 
 
@@ -116,9 +118,9 @@ def open_vault(folder: Path, passphrase: str) -> Vault:
 
 def kept(folder: Path) -> Iterator[DayKey]:
     """Yield what the vault in `folder` can open, in no order; no passphrase is needed to know."""
-    for path in (folder / DAYS_FOLDER).glob("*.age"):
-        day, layer, role, _ = path.name.split(".")
-        yield DayKey(day=date.fromisoformat(day), layer=layer, role=role)
+    for path in (folder / DAYS_FOLDER).iterdir():
+        if found := _DAY_FILE.fullmatch(path.name):
+            yield DayKey(day=date.fromisoformat(found[1]), layer=found[2], role=found[3])
 
 
 def destroy(folder: Path, keys: Iterator[DayKey] | list[DayKey]) -> None:

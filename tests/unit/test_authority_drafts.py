@@ -111,6 +111,16 @@ def test_a_city_is_prepared_once(city: CityFolder) -> None:
     assert files_in(city) == before
 
 
+def test_another_founding_does_not_take_the_place_of_a_city(city: CityFolder, tmp_path: Path) -> None:
+    other = prepare_city(CityFolder(path=tmp_path / "other"), example_charter(), cards(), now=FOUNDED_AT)
+    before = files_in(city)
+
+    with pytest.raises(UsageError, match="holds a city already"):
+        publish(city, signed_by(other, *OFFICES, root=None), now=NOON)
+
+    assert files_in(city) == before
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [

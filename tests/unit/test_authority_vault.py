@@ -83,6 +83,14 @@ def test_what_is_destroyed_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
         vault.stored(TODAY)
 
 
+def test_what_is_no_days_identity_is_left_alone(tmp_path: Path) -> None:
+    open_vault(tmp_path / "vault", PASSPHRASE)
+    (tmp_path / "vault" / "days" / "notes.age").touch()
+    (tmp_path / "vault" / "days" / ".2026-11-28.masked.custodian.age.new").touch()
+
+    assert list(kept(tmp_path / "vault")) == []
+
+
 @pytest.mark.parametrize("log_n", ["0", "21", "99", "1e1", "-1"])
 def test_a_stanza_that_asks_for_too_much_is_refused_before_it_is_obeyed(log_n: str) -> None:
     sealed = seal_to_passphrase(b"x", PASSPHRASE).replace(b" 10\n", f" {log_n}\n".encode(), 1)
