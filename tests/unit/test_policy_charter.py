@@ -69,6 +69,10 @@ def test_st_louis_has_every_row_of_both_tables() -> None:
     assert law.waivers.shorter_than_days == 30
 
 
+def test_a_camera_may_be_offline_for_a_week() -> None:
+    assert {read_charter_toml(text_of(name)).offline_for for name in EVERY} == {7 * DAY}
+
+
 def test_redondo_beach_needs_all_three() -> None:
     law = read_charter_toml(text_of("redondo-beach"))
 

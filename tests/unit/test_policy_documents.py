@@ -237,6 +237,12 @@ def test_an_instant_is_a_whole_second_in_utc() -> None:
         grant(issued_at=NOON.astimezone(timezone(timedelta(hours=1))))
 
 
+def test_the_earliest_instant_is_written_as_it_is_read() -> None:
+    ancient = parse_document(altered(epochs(), starts_at="0001-01-01T00:00:00Z"))
+
+    assert parse_document(canonical_document(ancient)) == ancient
+
+
 def test_text_that_hides_characters_is_refused_when_it_is_drafted_too() -> None:
     with pytest.raises(ValidationError, match="hidden character"):
         grant(reason="safe\u202e text")

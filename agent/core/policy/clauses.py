@@ -10,7 +10,7 @@ The rules read as the charter does: one function a provision.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import NoReturn
+from typing import NoReturn, assert_never
 
 from agent.core.policy.charter import Charter, IntendedUse, Sources
 from agent.core.policy.decision import LiveView, Originals
@@ -54,6 +54,8 @@ def check_document(charter: Charter, document: Signed) -> None:
             _check_epochs(charter, document)
         case Revocation():
             _check_revocation(charter, document)
+        case _:
+            assert_never(document)
 
 
 def check_signers(charter: Charter, document: Signed, signed_by: Iterable[str]) -> None:

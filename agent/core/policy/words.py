@@ -50,7 +50,8 @@ def _whole_second_utc(instant: datetime) -> datetime:
 
 def write_instant(instant: datetime) -> str:
     """Return `instant` as documents spell it."""
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its %Y has no leading zeros on some systems.
+    return instant.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _read_day(value: object) -> object:
