@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from agent.core.policy.charter import read_charter_toml
 from agent.core.policy.documents import (
@@ -36,7 +37,7 @@ OFFICIALS = {
     "custodian": "Jun Okafor",
 }
 APPROVERS = ("city-manager", "it-director", "police-chief")
-GARDEN = {
+GARDEN: dict[str, Any] = {
     "what": "zones",
     "view": {"aspect_width": 16, "aspect_height": 9, "rotation_degrees": 0},
     "zones": [{"name": "garden of No. 17", "polygon": [[1.0, 0.5301], [0.858, 0.427], [0.858, 0.328], [1.0, 0.3296]]}],
