@@ -4,6 +4,7 @@
     lamppost-agent record --for 30s --config …   record for a while, then stop
     lamppost-agent selftest --config FILE        can this camera do its work? a table, and an exit status
     lamppost-agent status --config FILE          what it does and why
+    lamppost-agent link --config FILE            keep the camera in touch with the city's broker
     lamppost-agent feed --socket PATH            fetch a network camera's packets, outside the wall
     lamppost-agent scene --out FOLDER …          draw the simulated street, for demos and tests
 
@@ -13,6 +14,7 @@ city's officials signed. argparse, not typer: see agent/decisions/0003.
 
 import argparse
 import json
+import logging
 import re
 import signal
 import sys
@@ -61,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", parents=[configured], help="what it does and why")
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(command=_status)
+
+    link = commands.add_parser("link", parents=[configured], help="keep the camera in touch with the city's broker")
+    link.set_defaults(command=_link)
 
     feed = commands.add_parser("feed", help="fetch the compressed packets of a network camera, outside the wall")
     feed.add_argument("--socket", type=Path, required=True, help="where the recorder connects")
@@ -127,6 +132,15 @@ def _status(arguments: argparse.Namespace) -> int:
     status = StatusFile(load(arguments.config).state.runtime / "status.json").read()
     sys.stdout.write(status.to_json() + "\n" if arguments.json else "\n".join(summary_lines(status, now=now)) + "\n")
     return 1 if is_stale(status, now=now) else 0
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    from agent.config import load  # noqa: PLC0415 - see the top
+    from agent.link import app  # noqa: PLC0415
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    app.run(load(arguments.config), stop=_stop_on_signals())
+    return 0
 
 
 def _feed(arguments: argparse.Namespace) -> int:

@@ -240,3 +240,46 @@ class UploadRefusedError(UploadError):
     """The store does not take it: a wrong or expired address, or one this camera may not send to."""
 
     exit_status = os.EX_NOPERM
+
+
+# --- the log ------------------------------------------------------------------
+
+
+class LogError(LamppostError):
+    """A log, or what is said about one, does not hold."""
+
+    exit_status = os.EX_DATAERR
+
+
+class LeafFormatError(LogError):
+    """Bytes are not the canonical spelling of an event."""
+
+
+class CheckpointFormatError(LogError):
+    """A checkpoint, a note or a key is not spelled as its specification says."""
+
+
+class CheckpointSignatureError(LogError):
+    """A checkpoint carries no signature by the key that was expected, or a wrong one."""
+
+    exit_status = os.EX_NOPERM
+
+
+class ProofError(LogError):
+    """A Merkle proof does not lead where it must."""
+
+
+class LogForkedError(LogError):
+    """There are two different logs under one name and key."""
+
+
+class LogRewoundError(LogError):
+    """A log is shorter than it was: an earlier state of the camera was put back."""
+
+
+class LogGapError(LogError):
+    """Leaves are missing between what is known of a log and what it says now."""
+
+
+class LogDamagedError(StorageError):
+    """The log on the disk is not the one that was signed; nothing may be signed on top of it."""

@@ -65,6 +65,11 @@ class LinkStore:
         return self._acked
 
     @property
+    def sequence(self) -> int:
+        """The birth sequence of the connection begun last."""
+        return self._sequence
+
+    @property
     def seen(self) -> Seen:
         """The commands accepted lately."""
         return Seen(ids=MappingProxyType(self._kept.seen))

@@ -17,7 +17,8 @@ from agent.errors import MessageFormatError
 KIB = 1024
 
 Text = Annotated[str, StringConstraints(max_length=1024)]  # a sentence for people
-Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]  # an id that goes into files and logs
+# An id that goes into file names and logs.
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # SHA-256, hex
 CameraId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Index = Annotated[int, Field(ge=0, le=2**53 - 1)]  # RFC 7493 2.2: exact in every language's JSON
