@@ -39,8 +39,9 @@ from agent.errors import KeyFormatError, SignatureError, UsageError
 from provisioning.authority import files, pkcs8
 from provisioning.authority.keys import check_passphrase
 
-# No camera id has a dot, so that no camera can be enrolled under this name.
+# No camera id has a dot, so that no camera can be enrolled under these names.
 BACKEND_NAME = "backend.lamppost"
+BROKER_NAME = "broker.lamppost"
 
 ROOT_LIFE = timedelta(days=20 * 365)
 ISSUING_LIFE = timedelta(days=5 * 365)
@@ -205,7 +206,7 @@ class FleetAuthority:
         """Return the broker's certificate.
 
         Args:
-            hosts: Names and addresses that cameras reach it under; the first is its common name.
+            hosts: Names and addresses that cameras reach it under.
             public_key: The broker's.
             now: Current UTC time.
         """
@@ -213,7 +214,7 @@ class FleetAuthority:
             raise UsageError("the broker needs a name or an address that cameras reach it under")
         names = x509.SubjectAlternativeName([_host(host) for host in hosts])
         usage = ExtendedKeyUsageOID.SERVER_AUTH
-        return self._issue(hosts[0], public_key, usage, now=now, life=SERVER_LIFE, names=names)
+        return self._issue(BROKER_NAME, public_key, usage, now=now, life=SERVER_LIFE, names=names)
 
     def revoke(self, name: str, *, now: datetime) -> int:
         """Put every live certificate of `name` on the revocation list; return how many were not on it yet.
@@ -235,6 +236,13 @@ class FleetAuthority:
         """Sign the revocation list anew; what has expired by itself leaves it."""
         with files.locked(self._folder / ".lock"):
             self._write_crl([], now=now)
+
+    def crl_signed_at(self) -> datetime:
+        """Return when the revocation list was signed, or a moment later."""
+        crl = self._crl()
+        if crl is None or crl.next_update_utc is None:
+            raise UsageError(f"{self._folder} has lost its revocation list", hint="restore the folder")
+        return crl.next_update_utc - CRL_LIFE
 
     def names(self) -> tuple[str, ...]:
         """Return every camera that a certificate was ever issued to."""

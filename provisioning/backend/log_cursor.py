@@ -22,13 +22,13 @@ class Progress:
 
     Attributes:
         leaves: New ones to keep, index and bytes, in order.
-        lost: Half-open range of indexes that the camera no longer has and we never got, or None.
+        lost: Half-open ranges of indexes that we never got and shall not get.
         next: Where the cursor stands afterwards.
         rewritten: Indexes whose leaf differs from the one kept.
     """
 
     leaves: tuple[tuple[int, bytes], ...] = ()
-    lost: tuple[int, int] | None = None
+    lost: tuple[tuple[int, int], ...] = ()
     next: int
     rewritten: tuple[int, ...] = ()
 
@@ -42,16 +42,27 @@ def advance(cursor: int, batch: LogBatch, kept: Mapping[int, bytes]) -> Progress
         kept: The stored leaves among those of the batch.
     """
     sent = dict(enumerate(batch.leaves, start=batch.first))
-    rewritten = tuple(index for index, leaf in sent.items() if kept.get(index, leaf) != leaf)
-    if batch.requested:
-        # It was asked for, to fill what is missing; the cursor is about what comes by itself.
-        fresh = {index: leaf for index, leaf in sent.items() if index < cursor and index not in kept}
-        return Progress(leaves=tuple(fresh.items()), next=cursor, rewritten=rewritten)
+    start, lost = _pass_over(cursor, batch)
+    end = batch.first + len(sent) if start in sent else start
+    # What was asked for also fills what was lost once: a camera that was believed empty, leaves refused by a broker.
+    first = batch.first if batch.requested else start
+    return Progress(
+        leaves=tuple((index, sent[index]) for index in range(first, end) if index in sent and index not in kept),
+        lost=lost,
+        next=end,
+        rewritten=tuple(index for index, leaf in sent.items() if kept.get(index, leaf) != leaf),
+    )
+
+
+def _pass_over(cursor: int, batch: LogBatch) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return where the cursor stands once what the camera cannot send is passed, and what that was."""
+    lost = []
     # A camera that says its oldest leaf is one it has not written yet has lost what it wrote, and no more than that.
     oldest = min(batch.oldest, batch.next)
-    lost = (cursor, oldest) if oldest > cursor else None
-    start = max(cursor, oldest)
-    fresh = {index: leaf for index, leaf in sent.items() if index >= start and index not in kept}
-    if start not in sent:
-        return Progress(lost=lost, next=start, rewritten=rewritten)
-    return Progress(leaves=tuple(fresh.items()), lost=lost, next=batch.first + len(sent), rewritten=rewritten)
+    if oldest > cursor:
+        lost.append((cursor, oldest))
+        cursor = oldest
+    while cursor in batch.skipped:
+        lost.append((cursor, cursor + 1))
+        cursor += 1
+    return cursor, tuple(lost)

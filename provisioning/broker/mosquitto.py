@@ -25,7 +25,7 @@ from agent.core.topics import Leaf as TopicEnd
 KIB = 1024
 # MQTT 5 3.3.2: the fixed header, the topic and the properties around a bundle are far below this.
 MAX_PACKET_BYTES = MAX_BUNDLE_BYTES + 64 * KIB
-MAX_INFLIGHT = 32  # also the Receive Maximum that clients are told
+MAX_INFLIGHT = 256  # also the Receive Maximum that clients are told
 MAX_QUEUED = 2_000
 
 

@@ -15,7 +15,15 @@ def leaf(index: int) -> bytes:
     return f"leaf {index}".encode()
 
 
-def batch(first: int, end: int, *, oldest: int = 0, total: int = 1000, requested: bool = False) -> LogBatch:
+def batch(
+    first: int,
+    end: int,
+    *,
+    oldest: int = 0,
+    total: int = 1000,
+    requested: bool = False,
+    skipped: tuple[int, ...] = (),
+) -> LogBatch:
     return LogBatch(
         camera_id="cam-07",
         log_id="log-1",
@@ -25,6 +33,7 @@ def batch(first: int, end: int, *, oldest: int = 0, total: int = 1000, requested
         oldest=oldest,
         next=total,
         requested=requested,
+        skipped=skipped,
     )
 
 
@@ -47,15 +56,17 @@ def test_what_lies_beyond_a_hole_is_left_until_the_hole_is_filled() -> None:
 
 
 def test_what_the_camera_no_longer_has_is_noted_as_lost_and_passed() -> None:
-    assert advance(5, batch(8, 10, oldest=8), {}) == Progress(leaves=((8, leaf(8)), (9, leaf(9))), lost=(5, 8), next=10)
+    assert advance(5, batch(8, 10, oldest=8), {}) == Progress(
+        leaves=((8, leaf(8)), (9, leaf(9))), lost=((5, 8),), next=10
+    )
 
 
 def test_a_batch_without_leaves_still_says_what_is_lost() -> None:
-    assert advance(5, batch(8, 8, oldest=8), {}) == Progress(lost=(5, 8), next=8)
+    assert advance(5, batch(8, 8, oldest=8), {}) == Progress(lost=((5, 8),), next=8)
 
 
 def test_a_camera_cannot_claim_to_have_lost_what_it_never_wrote() -> None:
-    assert advance(5, batch(5, 5, oldest=2**50, total=7), {}) == Progress(lost=(5, 7), next=7)
+    assert advance(5, batch(5, 5, oldest=2**50, total=7), {}) == Progress(lost=((5, 7),), next=7)
 
 
 def test_a_rewritten_leaf_is_told_and_not_kept() -> None:
@@ -64,10 +75,24 @@ def test_a_rewritten_leaf_is_told_and_not_kept() -> None:
     assert progress == Progress(leaves=((5, leaf(5)),), next=6, rewritten=(4,))
 
 
-def test_leaves_that_were_asked_for_fill_gaps_and_leave_the_cursor() -> None:
-    progress = advance(5, batch(1, 8, requested=True), {1: leaf(1), 2: leaf(2)})
+def test_a_leaf_that_no_broker_carries_is_noted_as_lost_and_passed() -> None:
+    assert advance(5, batch(7, 8, skipped=(5, 6)), {}) == Progress(
+        leaves=((7, leaf(7)),), lost=((5, 6), (6, 7)), next=8
+    )
+
+
+def test_leaves_that_were_asked_for_fill_gaps() -> None:
+    progress = advance(5, batch(1, 5, requested=True), {1: leaf(1), 2: leaf(2)})
 
     assert progress == Progress(leaves=((3, leaf(3)), (4, leaf(4))), next=5)
+
+
+def test_leaves_that_were_asked_for_move_the_cursor_where_they_follow_on() -> None:
+    assert advance(5, batch(4, 7, requested=True), {4: leaf(4)}).next == 7
+
+
+def test_leaves_that_were_asked_for_skip_no_hole() -> None:
+    assert advance(5, batch(8, 9, requested=True), {}) == Progress(next=5)
 
 
 @given(

@@ -1,0 +1,67 @@
+"""A backend at work, in a thread of the test or in a process that can be killed."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from provisioning.authority.city import CityFolder
+from provisioning.backend.installation import BackendFolder
+from provisioning.backend.service import Backend
+from provisioning.backend.session import BrokerAccess, BrokerSession
+from provisioning.backend.store import Store, Transaction
+from tests.tools.mosquitto import WAIT_S, Mosquitto
+
+
+def access_to(broker: Mosquitto) -> BrokerAccess:
+    """Return how the backend of a test's broker reaches it."""
+    return BrokerAccess(
+        host="localhost",
+        port=broker.port,
+        root=broker.authority.root_file,
+        certificate=broker.folder.certificate,
+        key=broker.folder.key,
+    )
+
+
+@contextlib.contextmanager
+def backend_at_work(broker: Mosquitto, city: CityFolder | None = None) -> Iterator[Backend]:
+    """Run a backend beside `broker` until the block ends."""
+    store = Store(broker.folder.store_url)
+    stop = threading.Event()
+    with BrokerSession(access_to(broker)) as session:
+        backend = Backend(broker.folder, city, store, session, now=lambda: datetime.now(UTC))
+        thread = threading.Thread(target=backend.run, args=(stop,), name="backend")
+        thread.start()
+        try:
+            yield backend
+        finally:
+            stop.set()
+            thread.join(WAIT_S)
+    store.close()
+
+
+def start_backend(broker: Mosquitto, city: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start `lamppost backend run` as a process of its own."""
+    command = [sys.executable, "-m", "provisioning", "backend", "run", "--backend", str(broker.folder.path)]
+    command += ["--broker", f"mqtts://localhost:{broker.port}", "--metrics", "off"]
+    command += ["--city", str(city)] if city else ["--collect-only"]
+    return subprocess.Popen(command)
+
+
+def until(folder: BackendFolder, there: Callable[[Transaction], bool], *, why: str) -> None:
+    """Wait until the store says so."""
+    store = Store(folder.store_url)
+    waited = threading.Event()
+    try:
+        for _ in range(int(WAIT_S / 0.02)):
+            with store.transaction() as fleet:
+                if there(fleet):
+                    return
+            waited.wait(0.02)
+    finally:
+        store.close()
+    raise AssertionError(why)
