@@ -57,46 +57,63 @@ NIGHT = Opening(days=("sat", "sun"), opens="00:00", closes="06:30")
 OFFICE_HOURS = Opening(days=("mon", "tue", "wed", "thu", "fri", "sat"), opens="05:00", closes="07:00")
 SCHEDULES = st.sampled_from([(ALWAYS,), (ALWAYS,), (ALWAYS,), (NIGHT,), (OFFICE_HOURS,), (NIGHT, OFFICE_HOURS)])
 MODES = st.sampled_from(list(PeopleMode))
+BOOLEANS = st.booleans()
 QUALITIES = st.sampled_from([ClockQuality.SYNCHRONISED, ClockQuality.FLOOR, ClockQuality.FLOOR, ClockQuality.UNKNOWN])
 FRESHNESS = st.sampled_from([NOON + 90 * HOUR, NOON + 90 * HOUR, NOON + 60 * HOUR, NOON + 9 * HOUR, None])
 IDS = [f"{kind}-{number}" for kind in "rrhv" for number in range(3)]
 
+# Made once: a strategy made in a draw costs more than the draw.
+GRANTED_MODES = st.sampled_from([PeopleMode.PEOPLE, PeopleMode.SCENE, PeopleMode.PEOPLE, PeopleMode.COUNTS_ONLY])
+LENGTHS_H = st.integers(6, 96)
+HEIGHTS_PX = st.sampled_from([480, 720, 1080])
+UP_TO_30 = st.integers(1, 30)
+LISTED_MODELS = st.sampled_from([(), MODELS[:1], MODELS])
+LIFTS = st.lists(st.sampled_from(IDS), max_size=4)
+SHORT_LENGTHS_H = st.integers(1, 48)
+ACTIONS = st.sampled_from(["pause", "stop", "erase"])
+LEAST_GRANTS = st.sampled_from([1, 1, 0])
+MOST_REVOCATIONS = st.sampled_from([0, 0, 0, 1, 2])
+OFFSETS = st.sampled_from([timedelta(0), timedelta(seconds=-1), timedelta(microseconds=1), 29 * HOUR / 60])
 
+
+@cache
 def hours(first: int, last: int) -> st.SearchStrategy[datetime]:
     """Draw an instant of the grid."""
     return st.integers(first, last).map(lambda n: NOON + n * HOUR)
 
 
+@cache
 def cameras(*, whole: bool) -> st.SearchStrategy[Any]:
     """Draw which cameras a document names."""
     some = st.sampled_from([CAMERAS, CAMERAS[:1], CAMERAS[1:]])
     return st.one_of(st.just("all"), some) if whole else some
 
 
+@cache
 @st.composite
 def grants(draw: st.DrawFn, number: int) -> Grant:
     """Draw a grant for public safety or traffic that the charter of Example City allows."""
     starts_at = draw(hours(-48, 6))
-    traffic = draw(st.booleans())
-    sealed = not traffic and draw(st.booleans())
-    extended = draw(st.booleans())
+    traffic = draw(BOOLEANS)
+    sealed = not traffic and draw(BOOLEANS)
+    extended = draw(BOOLEANS)
     return make.grant(
         id=f"g-{number}",
         starts_at=starts_at,
-        ends_at=starts_at + draw(st.integers(6, 96)) * HOUR,
+        ends_at=starts_at + draw(LENGTHS_H) * HOUR,
         cameras=draw(cameras(whole=False)),
         intended_use="traffic" if traffic else "public-safety",
         permissible_uses=("volume",) if traffic else ("detect-crime",),
         schedule=draw(SCHEDULES),
-        people=draw(st.sampled_from([PeopleMode.PEOPLE, PeopleMode.SCENE, PeopleMode.PEOPLE, PeopleMode.COUNTS_ONLY])),
+        people=draw(GRANTED_MODES),
         originals=Originals.SEALED if sealed else Originals.NONE,
         originals_recipients=("custodian", "investigator") if sealed else (),
-        live=LiveView.PUBLIC if traffic and draw(st.booleans()) else LiveView.NONE,
+        live=LiveView.PUBLIC if traffic and draw(BOOLEANS) else LiveView.NONE,
         recipients=("custodian", "traffic-engineer") if traffic else ("custodian", "investigator"),
         metrics=("vehicles-counted",) if traffic else ("incidents-supported", "hours-recorded"),
-        max_height_px=draw(st.sampled_from([480, 720, 1080])),
-        max_rate_hz=draw(st.integers(1, 30)),
-        models=draw(st.sampled_from([(), MODELS[:1], MODELS])),
+        max_height_px=draw(HEIGHTS_PX),
+        max_rate_hz=draw(UP_TO_30),
+        models=draw(LISTED_MODELS),
         retention=Retention(
             days=90,
             basis="recurring-crimes",
@@ -105,8 +122,8 @@ def grants(draw: st.DrawFn, number: int) -> Grant:
             decided_by="city-manager",
         )
         if extended
-        else Retention(days=draw(st.integers(1, 30))),
-        lifts=tuple(draw(st.lists(st.sampled_from(IDS), max_size=4))),
+        else Retention(days=draw(UP_TO_30)),
+        lifts=tuple(draw(LIFTS)),
     )
 
 
@@ -145,7 +162,11 @@ WIDENINGS = st.one_of(
     ),
 )
 
+SEVERAL_NARROWINGS = st.lists(NARROWINGS, min_size=1, max_size=3)
+NOWS = st.one_of(hours(-6, 12), hours(-6, 12), hours(-50, 80))
 
+
+@cache
 @st.composite
 def restrictions(draw: st.DrawFn, number: int) -> Restriction:
     """Draw a restriction of one to three narrowings."""
@@ -153,10 +174,11 @@ def restrictions(draw: st.DrawFn, number: int) -> Restriction:
         id=f"r-{number}",
         starts_at=draw(hours(-24, 36)),
         cameras=draw(cameras(whole=True)),
-        narrows=tuple(draw(st.lists(NARROWINGS, min_size=1, max_size=3))),
+        narrows=tuple(draw(SEVERAL_NARROWINGS)),
     )
 
 
+@cache
 @st.composite
 def waivers(draw: st.DrawFn, number: int) -> Waiver:
     """Draw a waiver, lawful or not."""
@@ -164,12 +186,13 @@ def waivers(draw: st.DrawFn, number: int) -> Waiver:
     return make.waiver(
         id=f"w-{number}",
         starts_at=starts_at,
-        ends_at=starts_at + draw(st.integers(1, 48)) * HOUR,
+        ends_at=starts_at + draw(SHORT_LENGTHS_H) * HOUR,
         cameras=draw(cameras(whole=False)),
         widens=draw(WIDENINGS),
     )
 
 
+@cache
 @st.composite
 def holds(draw: st.DrawFn, number: int) -> Hold:
     """Draw a hold on a day."""
@@ -182,6 +205,7 @@ def holds(draw: st.DrawFn, number: int) -> Hold:
     )
 
 
+@cache
 @st.composite
 def revocations(draw: st.DrawFn, number: int) -> Revocation:
     """Draw a revocation of any strength."""
@@ -189,7 +213,7 @@ def revocations(draw: st.DrawFn, number: int) -> Revocation:
         id=f"v-{number}",
         starts_at=draw(hours(-12, 24)),
         cameras=draw(cameras(whole=True)),
-        action=draw(st.sampled_from(["pause", "stop", "erase"])),
+        action=draw(ACTIONS),
     )
 
 
@@ -207,6 +231,9 @@ def _published_keys() -> tuple[tuple[EpochKeys, ...], ...]:
 def epoch_keys() -> st.SearchStrategy[tuple[EpochKeys, ...]]:
     """Draw which epoch keys are published: both layers, one, or none."""
     return st.sampled_from(_published_keys())
+
+
+EPOCH_KEYS = epoch_keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +264,7 @@ class GeneratedCity:
         return replace(self, documents=replace(self.documents, **documents))
 
 
+@cache
 def several(kind: Callable[[int], st.SearchStrategy[Any]], most: int, least: int = 0) -> st.SearchStrategy[Any]:
     """Draw `least` to `most` documents of a kind, with different ids."""
     return st.integers(least, most).flatmap(lambda count: st.tuples(*(kind(number) for number in range(count))))
@@ -259,18 +287,18 @@ def one_at_a_time(drawn: tuple[Grant, ...]) -> tuple[Grant, ...]:
 @st.composite
 def cities(draw: st.DrawFn) -> GeneratedCity:
     """Draw a city and a time."""
-    offset = draw(st.sampled_from([timedelta(0), timedelta(seconds=-1), timedelta(microseconds=1), 29 * HOUR / 60]))
+    offset = draw(OFFSETS)
     return GeneratedCity(
         documents=VerifiedDocuments(
-            grants=one_at_a_time(draw(several(grants, 4, draw(st.sampled_from([1, 1, 0]))))),
+            grants=one_at_a_time(draw(several(grants, 4, draw(LEAST_GRANTS)))),
             restrictions=draw(several(restrictions, 3)),
             waivers=draw(several(waivers, 3)),
             holds=draw(several(holds, 2)),
-            epochs=draw(epoch_keys()),
-            revocations=draw(several(revocations, draw(st.sampled_from([0, 0, 0, 1, 2])))),
+            epochs=draw(EPOCH_KEYS),
+            revocations=draw(several(revocations, draw(MOST_REVOCATIONS))),
         ),
         clock=ClockState(
-            now=draw(st.one_of(hours(-6, 12), hours(-6, 12), hours(-50, 80))) + offset,
+            now=draw(NOWS) + offset,
             quality=draw(QUALITIES),
         ),
         fresh_until=draw(FRESHNESS),
