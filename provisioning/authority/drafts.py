@@ -16,7 +16,7 @@ What does not add up is refused before a key is opened. Pure: no files, no clock
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -122,7 +122,7 @@ class Draft:
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
             raise DocumentFormatError("this is not a draft", hint="lamppost grant draft makes one") from error
-        if not draft.metadata or not (draft.documents or draft.withdrawn):
+        if not draft.metadata:
             raise DocumentFormatError("the draft proposes nothing")
         return draft
 
@@ -247,6 +247,25 @@ def draft_documents(
             for role in roles
         },
     )
+
+
+def draft_renewal(city: PublishedCity, roles: Iterable[str], *, now: datetime) -> Draft:
+    """Return the unsigned draft in which `roles` sign anew what they have in force, and nothing else.
+
+    For roles whose metadata nears its end, and for cameras that lost their memory: they permit nothing until
+    the approving offices have signed a newer version of what is granted.
+
+    Raises:
+        PolicyError: The city has no such role.
+    """
+    now = now.replace(microsecond=0)
+    metadata = {}
+    for role in roles:
+        if role not in city.delegated:
+            raise PolicyError(f"the city has no role {role}", hint="lamppost policy status lists them")
+        renewed = next_role(city.delegated[role].signed, {}, version=city.version(role) + 1, now=now)
+        metadata[role] = Metadata(renewed).to_bytes()
+    return Draft(created_at=now, base=city.release, documents={}, metadata=metadata)
 
 
 def draft_succession(
@@ -409,14 +428,18 @@ def published_already(draft: Draft, current: PublishedCity) -> bool:
     return (
         all(current.documents.get(path) == content for path, content in draft.documents.items())
         and not any(path in current.documents for path in draft.withdrawn)
-        and all(_in_force_or_past(role, parse_role(raw, role), current) for role, raw in draft.metadata.items())
+        and all(
+            _in_force_or_past(role, parse_role(raw, role), current, told=bool(draft.documents or draft.withdrawn))
+            for role, raw in draft.metadata.items()
+        )
     )
 
 
-def _in_force_or_past(role: str, metadata: SignedRole, current: PublishedCity) -> bool:
+def _in_force_or_past(role: str, metadata: SignedRole, current: PublishedCity, *, told: bool) -> bool:
     version = metadata.signed.version
     if version != current.version(role) and role != ROOT:
-        return version < current.version(role)  # what it said then is no longer in the release
+        # What it said then is no longer in the release; the draft's documents, if any, tell that it was published.
+        return told and version < current.version(role)
     published = current.release.get(f"metadata/{version}.{role}.json")
     return published is not None and parse_role(published, role).signed_bytes == metadata.signed_bytes
 
@@ -444,7 +467,10 @@ def _expected(draft: Draft, city: PublishedCity | None, charter: Charter, *, now
         return _expected_charter(draft, city, charter)
     if city is None:
         raise BundleFormatError("a draft without a base founds a city and must carry its charter")
-    again = draft_documents(city, draft.documents, draft.withdrawn, now=draft.created_at)
+    if not draft.documents and not draft.withdrawn:
+        again = draft_renewal(city, draft.metadata, now=draft.created_at)
+    else:
+        again = draft_documents(city, draft.documents, draft.withdrawn, now=draft.created_at)
     # A document that was allowable when drafted may be too late when signed.
     check_documents(charter, draft.documents, city.documents, draft.withdrawn, now=now)
     return {role: parse_role(raw, role) for role, raw in again.metadata.items()}

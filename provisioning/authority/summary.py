@@ -88,6 +88,12 @@ def pages_of(checked: CheckedDraft) -> tuple[Page, ...]:
     if checked.draft.withdrawn:
         lines = tuple(("Leaves the city", path) for path in checked.draft.withdrawn)
         pages.append(Page(title="Withdraws documents, which then permit nothing any more", lines=lines))
+    if checked.city is not None and not pages:
+        in_force = (
+            (role, path) for role in checked.draft.metadata for path in checked.city.delegated[role].signed.targets
+        )
+        lines = tuple((role, path) for role, path in in_force)
+        pages.append(Page(title="Signs anew what is in force, and changes nothing", lines=lines))
     return tuple(pages)
 
 

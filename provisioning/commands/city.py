@@ -108,9 +108,12 @@ def succeed(
     card: Annotated[list[Path] | None, typer.Option(help="Key card of a new holder of an office.")] = None,
     charter: Annotated[Path | None, typer.Option(help="The revised charter, as TOML.")] = None,
 ) -> None:
-    """Draft a change of who holds an office, or of the charter, for the old and new officials to sign."""
+    """Draft a change of who holds an office, or of the charter, for the old and new officials to sign.
+
+    With neither, it renews what root and targets say before they expire.
+    """
     if not card and charter is None:
-        raise UsageError("nothing changes", hint="--card NEW.json, --charter REVISED.toml, or both")
+        desk.say("nobody and nothing changes: root and targets are signed anew, for another three years")
     law = None if charter is None else canonical_charter(read_charter_toml(desk.read_text(charter)))
     cards = tuple(KeyCard.read(path) for path in card or ())
     proposed = draft_succession(read_city(CityFolder(path=city)), cards, law, now=utc_now())

@@ -26,7 +26,14 @@ from agent.errors import (
     UsageError,
 )
 from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
-from provisioning.authority.drafts import Draft, check_draft, draft_documents, draft_succession, sign_draft
+from provisioning.authority.drafts import (
+    Draft,
+    check_draft,
+    draft_documents,
+    draft_renewal,
+    draft_succession,
+    sign_draft,
+)
 from provisioning.authority.published import verify_release
 from provisioning.authority.summary import pages_of
 from provisioning.authority.trust import trust_city, trusted_root
@@ -512,6 +519,33 @@ def test_the_page_of_a_revised_charter_tells_every_change(city: CityFolder) -> N
     (page,) = pages_of(check_draft(draft, root_of(city), now=NOON))
 
     assert ("Charter widens", "freshness.offline_for_days: 7 → 14") in page.lines
+
+
+def test_a_renewal_signs_anew_and_changes_nothing(city: CityFolder) -> None:
+    before = enact(city, grant(), *APPROVING)
+    draft = draft_renewal(before, ["grants"], now=NOON + DAY)
+    draft = Draft.parse(signed_by(draft, *APPROVING, root=before.first_root, now=NOON + DAY).dump())
+
+    after = publish(city, draft, now=NOON + DAY)
+
+    assert after.documents == before.documents
+    assert after.version("grants") == before.version("grants") + 1
+    assert after.delegated["grants"].signed.expires > before.delegated["grants"].signed.expires
+    assert pages_of(check_draft(draft, before.first_root, now=NOON))[0].lines == (("grants", GRANT_PATH),)
+
+
+def test_a_renewal_needs_everyone_too(city: CityFolder) -> None:
+    draft = signed_by(draft_renewal(read_city(city), ["grants"], now=NOON), "police-chief", root=root_of(city))
+
+    with pytest.raises(SignatureError, match="1 of 3 signatures"):
+        publish(city, draft, now=NOON)
+
+    assert read_city(city).version("grants") == 1
+
+
+def test_what_the_city_does_not_have_is_not_renewed(city: CityFolder) -> None:
+    with pytest.raises(PolicyError, match="no role secrets"):
+        draft_renewal(read_city(city), ["secrets"], now=NOON)
 
 
 # --- withdrawal -----------------------------------------------------------------
