@@ -58,6 +58,15 @@ class CameraSection(_Section):
     )
 
 
+class DetectorSection(_Section):
+    """`[detector]`: the net that sees people; whether one may run is the policy's to say."""
+
+    models: Path = Field(
+        default=Path("/usr/share/lamppost/models"), description="Folder of .tflite files; one on the signed list runs"
+    )
+    threads: int = Field(default=1, ge=1, le=8)
+
+
 class EncoderSection(_Section):
     """`[encoder]`: H.264."""
 
@@ -135,6 +144,7 @@ class Config(BaseSettings):
     )
 
     camera: CameraSection
+    detector: DetectorSection = DetectorSection()
     encoder: EncoderSection = EncoderSection()
     segments: SegmentsSection = SegmentsSection()
     storage: StorageSection

@@ -19,7 +19,9 @@ from agent.errors import ConfigurationError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
+from agent.recorder.detectors import detector_factory
 from agent.recorder.narrowing import Narrowing
+from agent.recorder.people_stage import PeopleStage
 from agent.recorder.policy_watch import PolicyWatch
 from agent.recorder.segment import SegmentMaker
 from agent.recorder.sources import camera_factory
@@ -29,8 +31,9 @@ from agent.recorder.tally import Tally
 
 _log = logging.getLogger(__name__)
 
-PEOPLE_ARE_NOT_MASKED = (
-    "people are NOT masked yet: fixed private areas are, people in front of the camera are recorded as they are"
+HOW_PEOPLE_ARE_HIDDEN = (
+    "people are hidden as signed policy says; where it asks for 'people' and lists no detector, "
+    "who stands still from the first frame on is NOT hidden"
 )
 
 
@@ -40,7 +43,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
     Raises:
         LamppostError: The recorder cannot even start: configuration, state folder, log.
     """
-    for warning in (*harden_process(), PEOPLE_ARE_NOT_MASKED):
+    for warning in (*harden_process(), HOW_PEOPLE_ARE_HIDDEN):
         _log.warning(warning)
     clock = SystemClock()
     notifier = SystemdNotify()
@@ -75,6 +78,13 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             notifier=notifier,
         )
         caption = _caption(config)
+        people = PeopleStage(
+            detector_factory(
+                config.detector.models, clock, threads=config.detector.threads, in_step=not config.camera.paced
+            ),
+            lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
+        )
+        running.callback(people.close)
         running.enter_context(_closing(camera, stop, stop_after))
         notifier.ready()
         pipeline.run(

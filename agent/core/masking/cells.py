@@ -98,7 +98,7 @@ def _any_of(cells: CellGrid, count: int, cell_px: int) -> CellGrid:
     last = cells.shape[0] - 1
     first_cell = np.minimum(start // cell_px, last)
     last_cell = np.minimum((start + MACROBLOCK_PX - 1) // cell_px, last)
-    union = cells[first_cell]
+    union: CellGrid = cells[first_cell]
     for step in range(1, int((last_cell - first_cell).max(initial=0)) + 1):
         union |= cells[np.minimum(first_cell + step, last_cell)]
     return union

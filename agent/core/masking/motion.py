@@ -23,6 +23,8 @@ _FIRST_NOISE_STEPS = 1.5
 _PIXELS_DIFFER = 2  # of 16: one alone may be a hot pixel or a drop of rain
 _STRONGLY = 3.0  # one alone counts when it differs this many times the limit
 
+Counters = NDArray[np.int64]
+
 TICK_US = 200_000  # learning and ageing happen at this pace; comparing happens every frame
 _LONGEST_STEP_US = 500_000  # of ageing: a gap in the stream is not time in which anything was seen
 _SCENE_RATE = 0.02  # per tick, so ten seconds: a shadow is followed, a person is not
@@ -44,8 +46,8 @@ class Scene:
         self._limit: Luma = _limits(self._noise)
         self._candidate: Luma = np.zeros(shape, np.float32)
         self._candidate_noise: Luma = np.full(shape, _FIRST_NOISE_STEPS, np.float32)
-        self._age_us: NDArray[np.int64] = np.full(raster.shape, -1, np.int64)
-        self._credit: NDArray[np.int64] = np.zeros(raster.shape, np.int64)
+        self._age_us: Counters = np.full(raster.shape, -1, np.int64)
+        self._credit: Counters = np.zeros(raster.shape, np.int64)
         self._present: CellGrid = np.zeros(raster.shape, np.bool_)  # the candidate, or else the scene, was there last
         self._difference: Luma = np.empty(shape, np.float32)
         self._last_tick_us: int | None = None

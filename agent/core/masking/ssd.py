@@ -109,7 +109,8 @@ def _decoded(encodings: Floats) -> Floats:
     height = np.exp(np.minimum(encodings[:, 2] / _SIDE_SCALE, _LARGEST_EXPONENT)) * _ANCHORS[:, 2]
     width = np.exp(np.minimum(encodings[:, 3] / _SIDE_SCALE, _LARGEST_EXPONENT)) * _ANCHORS[:, 3]
     edges = [centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2]
-    return np.clip(np.stack(edges, axis=1), 0, 1).astype(np.float32)
+    boxes: Floats = np.clip(np.stack(edges, axis=1), 0, 1).astype(np.float32)
+    return boxes
 
 
 def _anchors() -> Floats:
