@@ -7,7 +7,8 @@ repeated for ever: it needs an operator's signature.
 
 A command lives two minutes at most. Its id is remembered for longer than that, also over
 a restart; so a copy is either expired or known. Without a clock that can be believed
-neither can be told, and only what is harmless to repeat is answered.
+neither can be told, and only what is harmless to repeat is answered. A clock with a floor
+will do: what was accepted is remembered, and what never was is late at worst.
 
 Pure: a message in, a verdict out.
 """
@@ -183,10 +184,10 @@ def _check_time(command: Command, clock: ClockState) -> Refused | None:
         return _refuse(
             command, Refusal.CLOCK, f"must live between 0 and {MAX_LIFE.seconds} s, from issued_at to expires_at"
         )
-    if clock.quality is not ClockQuality.SYNCHRONISED:
+    if clock.quality is ClockQuality.UNKNOWN:
         if not RULES[CommandName(command.name)].clock:
             return None
-        return _refuse(command, Refusal.CLOCK, "no time source disciplines this camera's clock, expiry cannot be told")
+        return _refuse(command, Refusal.CLOCK, "nothing vouches for this camera's clock, so expiry cannot be told")
     if command.expires_at <= clock.now:
         return _refuse(command, Refusal.EXPIRED, f"expired at {command.expires_at:%Y-%m-%dT%H:%M:%SZ}")
     if command.issued_at > clock.now + SIGNING_SLACK:

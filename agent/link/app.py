@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from agent.adapters.allocator import return_large_blocks
 from agent.adapters.atomic_files import make_folders
 from agent.adapters.board import Board
 from agent.adapters.clock import SystemClock
@@ -46,6 +47,7 @@ def run(config: Config, *, stop: threading.Event) -> None:
     Raises:
         LamppostError: The link cannot even start: configuration, folders.
     """
+    return_large_blocks()
     clock = SystemClock()
     broker = PahoBroker(broker_address(config), clock, largest_bytes=LARGEST_PACKET_BYTES)
     with ExitStack() as running:
@@ -87,6 +89,7 @@ def compose(config: Config, broker: Broker, clock: Clock, running: ExitStack) ->
             hosts=hosts,
         )
     )
+    health = Health(camera_id, status_file, board, credential, clock)
     reach = Reach(
         footage=footage,
         uploads=uploads,
@@ -97,12 +100,13 @@ def compose(config: Config, broker: Broker, clock: Clock, running: ExitStack) ->
             status_file, LogLeaves(config.state.folder / "log"), config.policy.inbox, credential, board, clock
         ),
         reboot=reboot,
+        clock_quality=health.clock_quality,
         recent=recent,
         settings=_settings(config),
         versions=_versions(),
     )
     parts = Parts(
-        health=Health(camera_id, status_file, board, credential, clock),
+        health=health,
         policy=PolicyRelay(camera_id, PolicyInbox(config.policy.inbox), config.policy.outbox, clock),
         commands=Commands(camera_id, reach, store, clock, _operator_keys(link)),
         delivery=delivery,

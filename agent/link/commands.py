@@ -38,7 +38,7 @@ from agent.core.messages.commands import (
     SelftestResult,
 )
 from agent.core.messages.wire import Part
-from agent.core.policy.clock import ClockState
+from agent.core.policy.clock import ClockQuality, ClockState
 from agent.core.topics import COMMAND_NAME, DELIVERY, Leaf, topic
 from agent.errors import LamppostError, MessageFormatError, UploadRefusedError
 from agent.link.delivery import LogDelivery
@@ -63,6 +63,7 @@ class Reach:
         delivery: The log on its way.
         selftest: Finds out what the link can know about the camera.
         reboot: Restarts the machine.
+        clock_quality: How far this camera's time can be believed.
         recent: The last lines of the diagnostic log.
         settings: The configuration, for people.
         versions: What the software stands on.
@@ -75,12 +76,15 @@ class Reach:
     delivery: LogDelivery
     selftest: Callable[[], tuple[SelftestFinding, ...]]
     reboot: Callable[[], None]
+    clock_quality: Callable[[], ClockQuality]
     recent: RecentLines
     settings: Mapping[str, str]
     versions: Mapping[str, str]
 
 
-class _RefusedByDevice(Exception):
+class _NotHereError(Exception):
+    """This camera does not do what was asked."""
+
     def __init__(self, refusal: Refusal, reason: str) -> None:
         super().__init__(reason)
         self.refusal = refusal
@@ -109,7 +113,7 @@ class Commands:
 
     def asked(self, received: Received, name: str) -> None:
         """Judge what came on a command topic, carry it out if it may be, and have the reply ready."""
-        clock = ClockState(now=self._clock.now(), quality=self._clock.quality())
+        clock = ClockState(now=self._clock.now(), quality=self._reach.clock_quality())
         verdict = judge(
             Asked(name=name, payload=received.payload, retained=received.retained),
             camera_id=self._camera_id,
@@ -126,7 +130,7 @@ class Commands:
         try:
             self._store.remember(verdict.command, clock.now)
             result = self._carry_out(verdict)
-        except _RefusedByDevice as error:
+        except _NotHereError as error:
             _log.warning("refused %s: %s: %s", name, error.refusal.value, error)
             self._refuse(name, Refused(refusal=error.refusal, reason=str(error), command_id=verdict.command.id))
         except LamppostError as error:
@@ -184,7 +188,7 @@ class Commands:
                 return SelftestResult(passed=all(finding.passed for finding in findings), findings=findings)
             case CommandName.SNAPSHOT:
                 # Only the recorder meets pictures, and this one cannot be asked for a single one.
-                raise _RefusedByDevice(Refusal.UNSUPPORTED, "not supported by this recorder")
+                raise _NotHereError(Refusal.UNSUPPORTED, "not supported by this recorder")
             case CommandName.REBOOT:
                 self._reboot_due = True
                 return None
@@ -217,7 +221,7 @@ class Commands:
         try:
             self._reach.uploads.accept(command_id, self._correlation, args)
         except UploadRefusedError as error:
-            raise _RefusedByDevice(Refusal.NOT_CONFIGURED, str(error)) from error
+            raise _NotHereError(Refusal.NOT_CONFIGURED, str(error)) from error
 
     def _renew(self, args: CredentialRenewArgs) -> CredentialRenewResult:
         if args.chain is None:

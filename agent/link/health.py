@@ -12,6 +12,7 @@ from agent.adapters.board import Board
 from agent.adapters.credential import DeviceCredential
 from agent.adapters.status_file import StatusFile
 from agent.core.messages.presence import LinkStatus, NetworkStatus, QueueStatus, Status
+from agent.core.policy.clock import ClockQuality
 from agent.core.status import RecorderStatus, is_stale
 from agent.errors import StorageError
 from agent.ports import Clock
@@ -43,6 +44,13 @@ class Health:
         self._told: object = None
         self._recorder: RecorderStatus | None = None
         self._recorder_problem = ""
+
+    def clock_quality(self) -> ClockQuality:
+        """Return how far the clock can be believed: as the kernel says, or as the recorder, which knows the floor."""
+        own = self._clock.quality()
+        if own is ClockQuality.UNKNOWN and self._recorder is not None and not self._recorder_problem:
+            return self._recorder.clock_quality
+        return own
 
     @property
     def booted_at(self) -> datetime | None:

@@ -114,7 +114,7 @@ class Supervisor:
             parts.health.connected()
             parts.delivery.begin()
             parts.notifier.status("connected")
-            _log.info("connected, for the %s time since the cursor was made", sequence)
+            _log.info("connected, birth sequence %d", sequence)
             Conversation(self._camera_id, session, postbox, parts, self._clock).run(stop)
             self._say_goodbye(session, postbox, sequence, stopped=stop.is_set())
         finally:
@@ -145,7 +145,7 @@ class Supervisor:
             online=online,
             sequence=sequence,
             at=self._clock.now(),
-            clock_quality=self._clock.quality(),
+            clock_quality=self._parts.health.clock_quality(),
             reason=reason,
             software_version=SOFTWARE_VERSION,
             booted_at=self._parts.health.booted_at,

@@ -28,7 +28,12 @@ class Part(BaseModel):
     """A part of a message."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, ser_json_bytes="base64", val_json_bytes="base64"
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        defer_build=True,  # a link that is never asked for diagnostics need not hold their schema in memory
     )
 
 

@@ -1,0 +1,20 @@
+"""Give memory back: a small board has little, and glibc keeps what it once had."""
+
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_THRESHOLD_BYTES = 128 * 1024  # glibc's own first value; setting it stops it from growing
+
+
+def return_large_blocks() -> None:
+    """Have large blocks mapped one by one, so that each is gone when it is freed.
+
+    Without this, glibc takes the first freed bundle of 2 MiB as a sign to keep such blocks.
+    Elsewhere than on glibc, this does nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # musl
+        return
+    mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _THRESHOLD_BYTES)
