@@ -89,10 +89,8 @@ def pages_of(checked: CheckedDraft) -> tuple[Page, ...]:
         lines = tuple(("Leaves the city", path) for path in checked.draft.withdrawn)
         pages.append(Page(title="Withdraws documents, which then permit nothing any more", lines=lines))
     if checked.city is not None and not pages:
-        in_force = (
-            (role, path) for role in checked.draft.metadata for path in checked.city.delegated[role].signed.targets
-        )
-        lines = tuple((role, path) for role, path in in_force)
+        renewed = {role: checked.city.delegated[role].signed.targets for role in checked.draft.metadata}
+        lines = tuple((role, path) for role, targets in renewed.items() for path in targets)
         pages.append(Page(title="Signs anew what is in force, and changes nothing", lines=lines))
     return tuple(pages)
 

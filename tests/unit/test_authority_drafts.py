@@ -543,6 +543,16 @@ def test_a_renewal_needs_everyone_too(city: CityFolder) -> None:
     assert read_city(city).version("grants") == 1
 
 
+def test_a_renewal_that_was_overtaken_is_stale(city: CityFolder) -> None:
+    root = root_of(city)
+    late = signed_by(draft_renewal(read_city(city), ["grants"], now=NOON), *APPROVING, root=root)
+    enact(city, grant(), *APPROVING)
+    enact(city, grant(id="g-2026-002", cameras=("cam-08",)), *APPROVING)
+
+    with pytest.raises(RollbackError):
+        publish(city, late, now=NOON)
+
+
 def test_what_the_city_does_not_have_is_not_renewed(city: CityFolder) -> None:
     with pytest.raises(PolicyError, match="no role secrets"):
         draft_renewal(read_city(city), ["secrets"], now=NOON)
