@@ -8,7 +8,7 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Callable  # noqa: TC003 - a name in an annotation of a local, kept readable
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
