@@ -28,6 +28,8 @@ COMMANDS = {
     "revoke": ("revoke", "Pause, stop or erase a camera."),
     "epochs": ("epochs", "Make and publish the daily recipients."),
     "policy": ("policy", "Say what a camera may do, when, and which clause says so."),
+    "backend": ("backend", "Make and run the backend, and the fleet's authority."),
+    "fleet": ("fleet", "See every camera, what is wrong first; ask one to do something."),
     "demo": ("demo", "Play a city on a simulated camera."),
 }
 

@@ -34,6 +34,8 @@ from provisioning.backend.ca import (
 from provisioning.broker.mosquitto import Broker, mosquitto_acl, mosquitto_conf
 
 BROKER_PROGRAM = "mosquitto"
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - cameras come from the street; the firewall and the certificate say who
+MQTTS_PORT = 8883  # IANA: secure-mqtt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,8 @@ class Listening:
     """
 
     hosts: tuple[str, ...]
-    address: str = "0.0.0.0"  # noqa: S104 - cameras come from the street; the firewall and the certificate say who
-    port: int = 8883
+    address: str = EVERY_ADDRESS
+    port: int = MQTTS_PORT
     run_as: str | None = None
 
 
