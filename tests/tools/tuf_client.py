@@ -2,7 +2,7 @@
 
     tuf_client.py --metadata-dir DIR init ROOT
     tuf_client.py --metadata-dir DIR --metadata-url URL refresh
-    tuf_client.py --metadata-dir DIR --metadata-url URL --target-name NAME --target-base-url URL --target-dir DIR \
+    tuf_client.py --metadata-dir DIR --metadata-url URL \
                   --target-name NAME --target-base-url URL --target-dir DIR download
 
 What a camera finds in a bundle is fetched over HTTP here, and each fetched byte goes
