@@ -2,7 +2,7 @@
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # mallopt(3)
 _THRESHOLD_BYTES = 128 * 1024  # glibc's own first value; setting it stops it from growing
 
 
@@ -18,3 +18,4 @@ def return_large_blocks() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
     mallopt(_M_TRIM_THRESHOLD, _THRESHOLD_BYTES)
+    mallopt(_M_ARENA_MAX, 1)  # two threads need no arena each
