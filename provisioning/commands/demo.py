@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
 app = typer.Typer(invoke_without_command=True)
@@ -24,9 +25,10 @@ def demo(
     console = Console(stderr=True)
     with console.status("starting") as status:
 
-        def say(words: str) -> None:
-            console.print(f"  {words}")
-            status.update(words)
+        def say(told: RenderableType) -> None:
+            console.print(Padding(told, (0, 0, 0, 2)))
+            if isinstance(told, str):
+                status.update(told)
 
         told = play(out, source=_named(source), say=say)
     table = Table(box=None, show_header=False, pad_edge=False)

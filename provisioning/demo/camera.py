@@ -42,6 +42,15 @@ root = "{folder}/root.json"
 inbox = "{folder}/inbox"
 outbox = "{folder}/outbox"
 """
+LINK = """\
+
+[link]
+host = "{host}"
+port = {port}
+authority = "{authority}"
+credential = "{folder}/link/credential.pem"
+folder = "{folder}/link"
+"""
 _LOOK_EVERY = timedelta(milliseconds=50)
 
 
@@ -87,6 +96,7 @@ class DemoCamera:
         self.environment = {**os.environ, **(settings or {})}
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
+        self._link: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "root.json").write_bytes(root)
         self.config = folder / "lamppost.toml"
@@ -113,6 +123,21 @@ class DemoCamera:
                 env=self.environment,
             )
         self.wait_for("a status", lambda _: True)
+
+    def connect(self, *, host: str, port: int, authority: Path, credential: bytes) -> None:
+        """Enrol the camera and start its link: from now on policy comes over the network."""
+        folder = self._folder / "link"
+        folder.mkdir(mode=0o700)
+        write_whole(folder / "credential.pem", credential, mode=0o600)
+        link = LINK.format(host=host, port=port, authority=authority, folder=self._folder)
+        self.config.write_text(self.config.read_text(encoding="utf-8") + link, encoding="utf-8")
+        with self.diagnostics.open("ab") as said:
+            self._link = subprocess.Popen(  # noqa: S603 - our own agent, and our own words
+                [sys.executable, "-m", "agent", "link", "--config", str(self.config)],
+                stdout=said,
+                stderr=said,
+                env=self.environment,
+            )
 
     def record(self) -> None:
         """Let the agent record until its source ends.
@@ -169,10 +194,16 @@ class DemoCamera:
         raise CameraDidNotError(f"no {what} within {within.total_seconds():g} s: {self._said()}")
 
     def kill(self) -> None:
-        """End the process as a power cut does."""
+        """End the recorder as a power cut does."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+
+    def disconnect(self) -> None:
+        """End the link."""
+        if self._link is not None:
+            self._link.terminate()
+            self._link.wait(timeout=60)
 
     def stop(self) -> None:
         """Ask the agent to end, and wait for it."""

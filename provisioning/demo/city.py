@@ -30,6 +30,7 @@ from provisioning.authority.published import PublishedCity
 CHARTER = Path(__file__).resolve().parents[1] / "charters" / "example.toml"
 GRANT = Path(__file__).with_name("grant.toml")
 CAMERA = "market-street-1"
+OTHER_CAMERA = "market-street-2"  # covered by the same grant; nothing else happens to it
 OFFICIALS = {
     "city-manager": "Ada Mayfield",
     "it-director": "Ravi Olsen",
@@ -64,6 +65,11 @@ class DemoCity:
             draft = sign_draft(draft, key, None, now=now())
         publish(self._folder, draft, now=now())
         self.trusted_root = read_city(self._folder).first_root
+
+    @property
+    def folder(self) -> Path:
+        """The backend's copy of the city."""
+        return self._folder.path
 
     @property
     def bundle(self) -> Path:

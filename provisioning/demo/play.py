@@ -9,20 +9,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import cv2
+from rich.console import RenderableType
 
 from agent.core.sealing.recipients import PostQuantumIdentity
 from agent.core.status import RecordingState
 from agent.errors import StorageError
 from provisioning.authority.files import write_whole
-from provisioning.clock import precise_now, wait
+from provisioning.backend.store import CameraRecord
+from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import DemoCamera, Usage, children_usage
-from provisioning.demo.city import CAMERA, DemoCity
+from provisioning.demo.city import CAMERA, OTHER_CAMERA, DemoCity
+from provisioning.demo.fleet import HOST, DemoFleet
 from provisioning.demo.look import KeptSegment, frame_at, open_all
 from provisioning.demo.sheet import Moment, Picture, contact_sheet
 from provisioning.footage.joining import Joiner
@@ -32,6 +35,7 @@ from provisioning.footage.private_file import private_file
 TAKE = timedelta(seconds=5)  # between two moments: enough for a few fragments
 WAIVER = timedelta(seconds=6)
 STREET = "streetscene"
+OTHER_SOURCE = "streetscene:night"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +70,13 @@ class Told:
     rows: tuple[tuple[str, str], ...]
 
 
-def play(out: Path, *, source: str, say: Callable[[str], None]) -> Told:
+def play(out: Path, *, source: str, say: Callable[[RenderableType], None]) -> Told:
     """Play the demo and leave its pictures in `out`.
 
     Args:
         out: Folder for the results; made if missing.
-        source: What the camera looks at, as in `lamppost.toml`.
-        say: Told of each step.
+        source: What the first camera looks at, as in `lamppost.toml`.
+        say: Told of each step, and shown the fleet after it.
 
     Raises:
         LamppostError: Something did not go as it must.
@@ -83,11 +87,12 @@ def play(out: Path, *, source: str, say: Callable[[str], None]) -> Told:
         say("founding a city: four people, each with a key of their own")
         city = DemoCity(Path(scratch) / "people", precise_now)
         city.publish_keys()
-        camera = DemoCamera(
-            Path(scratch) / "card", camera=CAMERA, source=source, root=city.trusted_root, now=precise_now
-        )
-        with _stopped(camera):
-            acts, lost = _perform(city, camera, say)
+        say("a broker, and the backend beside it; two cameras enrol")
+        with ExitStack() as running:
+            fleet = running.enter_context(DemoFleet(Path(scratch) / "fleet", city.folder, utc_now))
+            camera = running.enter_context(_camera(Path(scratch), CAMERA, source, city, fleet))
+            running.enter_context(_camera(Path(scratch), OTHER_CAMERA, OTHER_SOURCE, city, fleet))
+            acts, lost = _perform(city, camera, fleet, say)
         say("opening what the card holds, with a key that never was on the camera")
         kept = open_all(camera.footage, [city.identity])
         moments = _look(acts, kept, city.identity, camera, source, Path(scratch))
@@ -109,11 +114,19 @@ def play(out: Path, *, source: str, say: Callable[[str], None]) -> Told:
 
 
 @contextmanager
-def _stopped(camera: DemoCamera) -> Iterator[None]:
+def _camera(scratch: Path, name: str, source: str, city: DemoCity, fleet: DemoFleet) -> Iterator[DemoCamera]:
+    """Yield a camera whose recorder and link run, and end both."""
+    small = {} if name == CAMERA else {"LAMPPOST_CAMERA__WIDTH_PX": "640", "LAMPPOST_CAMERA__HEIGHT_PX": "360"}
+    camera = DemoCamera(
+        scratch / name, camera=name, source=source, root=city.trusted_root, now=precise_now, settings=small
+    )
+    camera.connect(host=HOST, port=fleet.port, authority=fleet.authority_file, credential=fleet.credential(name))
     try:
-        yield
+        camera.start()
+        yield camera
     finally:
         camera.kill()
+        camera.disconnect()
 
 
 @dataclass(slots=True)
@@ -124,13 +137,16 @@ class Loss:
     killed_at: datetime | None = None
 
 
-def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> tuple[list[Act], Loss]:
+def _perform(
+    city: DemoCity, camera: DemoCamera, fleet: DemoFleet, say: Callable[[RenderableType], None]
+) -> tuple[list[Act], Loss]:
     """Let everything happen; return the moments to look at, in order."""
     acts: list[Act] = []
-    say("the camera starts; nobody has signed anything: it is dark")
-    camera.start()
+    say("both cameras report; nobody has signed anything: they are dark")
     camera.wait_for("a camera that delivers", lambda status: status.frames.captured > 0)
+    fleet.wait_for("two cameras that report", _both_report)
     wait(TAKE / 2)
+    say(fleet.table(precise_now()))
     acts.append(
         Act(
             headline="Nobody has signed yet",
@@ -142,8 +158,9 @@ def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> 
 
     say("three officials sign a grant, one after the other")
     city.grant()
-    _deliver(city, camera, lambda state: state is RecordingState.RECORDING)
+    _obeyed(camera, lambda state: state is RecordingState.RECORDING)
     wait(TAKE)
+    say(fleet.table(precise_now()))
     acts.append(
         Act(
             headline="Three officials signed a grant",
@@ -153,8 +170,9 @@ def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> 
     )
 
     say("one official, alone, adds a private area")
+    before = _digest(camera)
     city.restrict()
-    _deliver(city, camera)
+    _obeyed(camera, before=before)
     wait(TAKE)
     acts.append(
         Act(
@@ -181,8 +199,9 @@ def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> 
     wait(TAKE)
 
     say(f"a waiver: more frames a second for {WAIVER.seconds} seconds, then back by itself")
+    before = _digest(camera)
     ends_at = city.waive(WAIVER)
-    _deliver(city, camera)
+    _obeyed(camera, before=before)
     wait(max(timedelta(0), ends_at - precise_now()) + TAKE)
     acts.append(
         Act(headline="A waiver has lapsed", words="", at=ends_at + timedelta(seconds=2)),
@@ -190,8 +209,9 @@ def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> 
 
     say("one official, alone, revokes")
     city.revoke()
-    _deliver(city, camera, lambda state: state is RecordingState.DARK)
+    _obeyed(camera, lambda state: state is RecordingState.DARK)
     wait(TAKE / 2)
+    say(fleet.table(precise_now()))
     acts.append(
         Act(
             headline="One official revokes, alone",
@@ -204,10 +224,18 @@ def _perform(city: DemoCity, camera: DemoCamera, say: Callable[[str], None]) -> 
     return acts, loss
 
 
-def _deliver(city: DemoCity, camera: DemoCamera, expected: Callable[[RecordingState], bool] = lambda _: True) -> None:
-    """Bring the newest bundle to the camera, and wait until it obeys."""
-    before = camera.wait_for("a status", lambda _: True).decision.policy_digest
-    camera.deliver(city.bundle.read_bytes())
+def _both_report(cameras: tuple[CameraRecord, ...]) -> bool:
+    return len(cameras) > 1 and all(camera.status is not None for camera in cameras)
+
+
+def _digest(camera: DemoCamera) -> str:
+    return camera.wait_for("a status", lambda _: True).decision.policy_digest
+
+
+def _obeyed(
+    camera: DemoCamera, expected: Callable[[RecordingState], bool] = lambda _: True, *, before: str = ""
+) -> None:
+    """Wait until what was published has gone over the network and the camera obeys it."""
     camera.wait_for(
         "a camera that obeys the new policy",
         lambda status: status.decision.policy_digest != before and expected(status.state),
