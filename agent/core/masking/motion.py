@@ -27,6 +27,7 @@ Counters = NDArray[np.int64]
 
 TICK_US = 200_000  # learning and ageing happen at this pace; comparing happens every frame
 _LONGEST_STEP_US = 500_000  # of ageing: a gap in the stream is not time in which anything was seen
+_STANDING_US = 1_000_000  # what differed for so long before the scene was forgotten was no part of the change
 _SCENE_RATE = 0.02  # per tick, so ten seconds: a shadow is followed, a person is not
 _CANDIDATE_RATE = 0.1
 _NOISE_RATE = 0.05
@@ -59,9 +60,9 @@ class Scene:
         np.abs(difference, out=difference)
         return _differ(difference, self._limit) & self.proved
 
-    def forget(self, standing: CellGrid) -> None:
+    def forget(self) -> None:
         """Prove everything anew; what was standing before the scene is released by the slow rule."""
-        self._guarded |= standing & self.proved
+        self._guarded |= self.proved & (self._age_us >= _STANDING_US)
         self.proved[:] = False
         self._begin_candidates(np.ones_like(self.proved))
 

@@ -28,7 +28,7 @@ LEARNED_RATIO = 0.3  # of the picture proved before any of it is shown
 LEAST_CONTRAST = 3  # luma steps between dark and bright; less is a covered lens or a blinded one
 _GAP_US = 2_000_000  # a stream that stops for longer may have been turned meanwhile
 
-HIDES_FROM_SCORE = 0.25
+HIDES_FROM_SCORE = 0.35
 DOUBTS_FROM_SCORE = 0.2  # less certainty is enough to delay a release than to hide what is proved
 _MIDDLE_ACROSS, _MIDDLE_DOWN = -0.12, -0.05  # the part of a box that is person rather than street
 
@@ -93,7 +93,7 @@ class PeopleMask:
         differing = state.scene.differing(luma)
         proved = int(state.scene.proved.sum())
         if proved and differing.sum() > CHANGED_RATIO * proved:
-            state.scene.forget(_hold(state, pts_us))
+            state.scene.forget()
             state.differed_at_us[:] = pts_us
             raise NotSafeError("most of the picture changed at once")
         state.differed_at_us[_whole_bodies(differing)] = pts_us

@@ -26,6 +26,9 @@ _STRIDES_PX = (16, 32, 64, 128, 256, 512)
 _SMALLEST, _LARGEST = 0.2, 0.95
 _CENTRE_SCALE, _SIDE_SCALE = 10.0, 5.0
 _SAME_OVERLAP = 0.5
+# Before an even surface the net answers with boxes that fill its picture. People that near are seen in another square
+# whole, and move; only certainty counts here.
+_FILLS_RATIO, _FILLS_SCORE = 0.7, 0.5
 _LARGEST_EXPONENT = 4.0  # a box fifty times its anchor is larger than any tile
 
 Floats = NDArray[np.float32]
@@ -63,7 +66,9 @@ def sightings_in(raw: RawBoxes, part: Region) -> tuple[Sighting, ...]:
     found = [
         (float(scores[row, column]), KIND_OF[columns[column]], boxes[row])
         for row, column in which
-        if boxes[row, 0] < boxes[row, 2] and boxes[row, 1] < boxes[row, 3]
+        if boxes[row, 0] < boxes[row, 2]
+        and boxes[row, 1] < boxes[row, 3]
+        and (_area(boxes[row]) < _FILLS_RATIO or scores[row, column] >= _FILLS_SCORE)
     ]
     kept = tuple(_best(found))
     if len(kept) > MOST_SIGHTINGS:
@@ -99,7 +104,11 @@ def _overlap(a: Floats, b: Floats) -> float:
     if wide <= 0 or high <= 0:
         return 0.0
     both = float(wide * high)
-    return both / (float((a[2] - a[0]) * (a[3] - a[1])) + float((b[2] - b[0]) * (b[3] - b[1])) - both)
+    return both / (_area(a) + _area(b) - both)
+
+
+def _area(box: Floats) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def _decoded(encodings: Floats) -> Floats:
