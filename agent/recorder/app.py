@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.config import MIB, Config
 from agent.core.masking.masker import Caption, Masker
+from agent.core.video import Layer
 from agent.errors import ConfigurationError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
@@ -28,6 +30,10 @@ from agent.recorder.sources import camera_factory
 from agent.recorder.storage import PatientStore
 from agent.recorder.supervision import CameraEvent, SupervisedCamera
 from agent.recorder.tally import Tally
+
+# The sealed layer holds what the people mask hid, a fifth of a busy street; the rest of it is one flat colour.
+_SEALED_BITRATE_RATIO = 0.35
+_LEAST_KBIT = 200
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +96,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         pipeline.run(
             camera,
             narrowing,
-            SegmentMaker(config.camera.id, make_encoder(config), store, tally),
+            SegmentMaker(config.camera.id, make_encoders(config), store, tally),
             tally,
             make_masker=lambda mode: Masker(mode, caption=caption),
             length=timedelta(seconds=config.segments.length_s),
@@ -203,6 +209,13 @@ def _tell_recovery(ring: Ring, log: EventLog, now: datetime) -> None:
             truncated=[segment.path for segment in found.truncated],
             discarded=found.discarded,
         )
+
+
+def make_encoders(config: Config) -> Mapping[Layer, Encoder]:
+    """Return the encoder of each layer; the sealed one in software: it has no picture the hardware could read."""
+    bitrate_kbit = max(_LEAST_KBIT, round(config.encoder.bitrate_kbit * _SEALED_BITRATE_RATIO))
+    sealed = EncoderSettings(bitrate_kbit=bitrate_kbit, preset=config.encoder.preset, threads=config.encoder.threads)
+    return {Layer.MASKED: make_encoder(config), Layer.SEALED: LibavEncoder(sealed)}
 
 
 def make_encoder(config: Config) -> Encoder:

@@ -1,7 +1,7 @@
 """The data path, on one page: capture, mask, encode, seal, store.
 
-The line that keeps a private area out of the file is the one that calls `mask`:
-nothing else makes what an encoder accepts.
+The line that keeps a private area out of the file is the one that calls the masker
+for its `layers`: nothing else makes what an encoder accepts.
 """
 
 from collections.abc import Callable, Iterator
@@ -76,9 +76,9 @@ def _record(
         return
     try:
         with segments.start(mode, decision, frame) as segment:
-            segment.push(masker.mask(frame, decision))
+            segment.push(masker.layers(frame, decision))
             for decision, frame in take:
-                segment.push(masker.mask(frame, decision))
+                segment.push(masker.layers(frame, decision))
     except StorageError as error:
         tally.storage_failed(error, frame.captured_at)
         narrowing.failed(error, frame.pts_us)

@@ -5,11 +5,11 @@ abandoned: what is on disk then is a truncated segment, which opens up to its la
 whole chunk, and recovery marks it so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from agent.core.policy.decision import Decision
+from agent.core.policy.decision import Decision, Originals
 from agent.core.sealing.recipients import parse_recipients
 from agent.core.sealing.segment import SealedFragment, SegmentSealer
 from agent.core.video import Layer, MaskedFrame, RawFrame, StreamMode
@@ -20,11 +20,13 @@ from agent.recorder.tally import Tally
 class LayerTrack:
     """One layer of one running segment: masked frames in, sealed bytes on disk."""
 
-    def __init__(self, encoder: SegmentEncoder, sealer: SegmentSealer, file: RunningSegment, tally: Tally) -> None:
+    def __init__(
+        self, encoder: SegmentEncoder, sealer: SegmentSealer, file: RunningSegment, tally: Tally | None
+    ) -> None:
         self._encoder = encoder
         self._sealer = sealer
         self._file = file
-        self._tally = tally
+        self._tally = tally  # of the masked layer only: a frame in two layers is one frame
         self.pushed = 0
         self.stored = 0
 
@@ -45,7 +47,8 @@ class LayerTrack:
         """Let go of everything as it is. Never raises."""
         self._encoder.abandon()
         self._file.abandon()
-        self._tally.lost(self.pushed - self.stored)
+        if self._tally is not None:
+            self._tally.lost(self.pushed - self.stored)
 
     def _store(self, sealed: SealedFragment) -> None:
         self._file.append(sealed)
@@ -53,7 +56,8 @@ class LayerTrack:
 
     def _count(self, sealed: SealedFragment) -> None:
         self.stored += sealed.frames
-        self._tally.stored(sealed)
+        if self._tally is not None:
+            self._tally.stored(sealed)
 
 
 class Segment:
@@ -63,10 +67,11 @@ class Segment:
         self._tracks = tracks
         self._tally = tally
 
-    def push(self, frame: MaskedFrame) -> None:
-        """Record one frame in the masked layer."""
-        self._tally.masked(frame)
-        self._tracks[Layer.MASKED].push(frame)
+    def push(self, layers: Mapping[Layer, MaskedFrame]) -> None:
+        """Record one frame, each of its layers in its own file."""
+        self._tally.masked(layers[Layer.MASKED])
+        for layer, track in self._tracks.items():
+            track.push(layers[layer])
 
     def __enter__(self) -> Self:
         return self
@@ -92,27 +97,40 @@ class Segment:
 class SegmentMaker:
     """Starts segments of one camera on one store."""
 
-    def __init__(self, camera_id: str, encoder: Encoder, store: Store, tally: Tally) -> None:
+    def __init__(self, camera_id: str, encoders: Mapping[Layer, Encoder], store: Store, tally: Tally) -> None:
         self._camera_id = camera_id
-        self._encoder = encoder
+        self._encoders = encoders
         self._store = store
         self._tally = tally
 
     def start(self, mode: StreamMode, decision: Decision, first: RawFrame) -> Segment:
-        """Open the files of a segment that begins with `first`, sealed to the decision's recipients.
+        """Open the files of a segment that begins with `first`, one for each layer, sealed to its own recipients.
 
         Raises:
-            KeyFormatError: The decision's recipients are not age recipients of one profile.
+            KeyFormatError: The recipients of a layer are not age recipients of one profile.
             EncoderError: The codec cannot do this mode.
             StorageError: No file can be made.
         """
-        layer = Layer.MASKED
-        sealer = SegmentSealer(parse_recipients(decision.recipients))
+        recipients = {Layer.MASKED: decision.recipients}
+        if decision.originals is Originals.SEALED:
+            recipients[Layer.SEALED] = decision.originals_recipients
+        tracks: dict[Layer, LayerTrack] = {}
+        try:
+            for layer, sealed_to in recipients.items():
+                tracks[layer] = self._track(layer, sealed_to, mode, first)
+        except BaseException:
+            for track in tracks.values():
+                track.abandon()
+            raise
+        return Segment(tracks, self._tally)
+
+    def _track(self, layer: Layer, recipients: Sequence[str], mode: StreamMode, first: RawFrame) -> LayerTrack:
+        sealer = SegmentSealer(parse_recipients(recipients))
         tags = SegmentTags(camera_id=self._camera_id, layer=layer, first_captured_at=first.captured_at)
-        encoder = self._encoder.start(mode, tags)
+        encoder = self._encoders[layer].start(mode, tags)
         try:
             file = self._store.start(layer, first.captured_at)
         except BaseException:
             encoder.abandon()
             raise
-        return Segment({layer: LayerTrack(encoder, sealer, file, self._tally)}, self._tally)
+        return LayerTrack(encoder, sealer, file, self._tally if layer is Layer.MASKED else None)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.core.masking.blocks import FILL_Y, BlockMask
 from agent.core.masking.masker import Masker, Stage
-from agent.core.policy.decision import Decision
+from agent.core.policy.decision import Decision, Originals
 from agent.core.sealing.age_file import open_stream
 from agent.core.sealing.recipients import X25519Identity
-from agent.core.video import FrameSize, MaskedFrame, RawFrame, StreamMode
+from agent.core.video import FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
 from agent.core.zones import View, Zone
-from agent.errors import CameraError, EncoderError, StorageError, StorageFullError, TruncatedError
+from agent.errors import CameraError, EncoderError, StorageError, StorageFullError, TruncatedError, WrongIdentityError
 from agent.ports import Encoder, SegmentEncoder, SegmentTags
 from agent.recorder import pipeline
 from agent.recorder.narrowing import Narrowing
@@ -84,7 +84,7 @@ class Rig:
         pipeline.run(
             camera,
             self.narrowing,
-            SegmentMaker("pole-7", self._encoder, self.store, self.tally),
+            SegmentMaker("pole-7", dict.fromkeys(Layer, self._encoder), self.store, self.tally),
             self.tally,
             make_masker=lambda mode: Masker(mode, self._stages),
             length=timedelta(seconds=10),
@@ -96,10 +96,10 @@ class Rig:
         return [decoded(bytes(self.store.files[segment.path])) for segment in self.store.segments()]
 
 
-def decoded(sealed: bytes) -> NDArray[np.uint8]:
+def decoded(sealed: bytes, identity: X25519Identity = IDENTITY) -> NDArray[np.uint8]:
     clear = b""
     try:
-        for part in open_stream(iter([sealed]), [IDENTITY]):
+        for part in open_stream(iter([sealed]), [identity]):
             clear += part
     except TruncatedError:
         pass  # what came before is authentic, and is what a power cut leaves
@@ -276,6 +276,45 @@ def test_a_stepped_clock_never_reorders_segments_or_frames(hours: int) -> None:
     segments = rig.store.segments()
     assert [segment.sequence for segment in segments] == [1, 2, 3]
     assert sum(map(len, rig.footage())) == 300
+
+
+def test_what_the_people_mask_hides_is_in_the_sealed_layer_and_nowhere_else() -> None:
+    middle = np.zeros((3, 4), bool)
+    middle[1, 2] = True
+    official = X25519Identity(bytes(range(1, 33)))
+    keeping = replace(ALLOWED, originals=Originals.SEALED, originals_recipients=(str(official.recipient),))
+    rig = Rig(
+        stages=[lambda raw, _: BlockMask.from_grid(raw.pixels.size, middle)],
+        decision=lambda: keeping,
+    )
+
+    rig.play([Show(frames=15, luma=LUMA)])
+
+    masked, sealed = rig.store.segments()
+    assert (masked.layer, sealed.layer) == (Layer.MASKED, Layer.SEALED)
+    work = decoded(bytes(rig.store.files[masked.path]))
+    kept = decoded(bytes(rig.store.files[sealed.path]), official)
+    assert len(work) == len(kept) == 15
+    assert hidden(work[:, 16:32], slice(32, 48))
+    assert visible(kept[:, 16:32], slice(32, 48))
+    assert hidden(kept[:, 16:32], slice(0, 32))  # fixed zones are in neither layer
+    assert hidden(kept[:, 16:32], slice(48, 64))
+    assert rig.tally.counts().stored == 15
+    with pytest.raises(WrongIdentityError):
+        decoded(bytes(rig.store.files[sealed.path]))
+
+
+def test_a_frame_that_failed_closed_is_in_no_layer() -> None:
+    def broken(_: RawFrame, __: Decision) -> BlockMask | None:
+        raise ZeroDivisionError
+
+    keeping = replace(ALLOWED, originals=Originals.SEALED, originals_recipients=ALLOWED.recipients)
+    rig = Rig(stages=[broken], decision=lambda: keeping)
+
+    rig.play([Show(frames=5, luma=LUMA)])
+
+    for segment in rig.footage():
+        assert hidden(segment, slice(0, 64))
 
 
 def test_a_decision_with_recipients_of_two_profiles_records_nothing() -> None:

@@ -86,6 +86,25 @@ class BlockMask:
             pixels.u[r.top * half : r.bottom * half, r.left * half : r.right * half] = FILL_U
             pixels.v[r.top * half : r.bottom * half, r.left * half : r.right * half] = FILL_V
 
+    # A copy is the reverse of a fill, on the same rectangles: it serves the sealed layer.
+    def copy(self, source: I420, target: I420) -> None:
+        """Copy the hidden blocks of `source` to the same place in `target`, all three planes.
+
+        Raises:
+            ValueError: One of them is of another size.
+        """
+        if source.size != self.size or target.size != self.size:
+            raise ValueError(f"a mask for {self.size} does not fit frames of {source.size} and {target.size}")
+        full, half = MACROBLOCK_PX, MACROBLOCK_PX // 2
+        for r in self.rectangles:
+            for plane, into, side in (
+                (source.y, target.y, full),
+                (source.u, target.u, half),
+                (source.v, target.v, half),
+            ):
+                area = (slice(r.top * side, r.bottom * side), slice(r.left * side, r.right * side))
+                into[area] = plane[area]
+
 
 def fill_whole(pixels: I420) -> None:
     """Overwrite every pixel in place: what a frame looks like that failed closed."""

@@ -5,17 +5,22 @@ and goes on. It is not sure when no mask fits the stream (another size, shape or
 rotation than the zones were drawn for), or when any stage raises. A frame that
 cannot even be filled is not returned at all: the error reaches the caller.
 
+*Two layers.* What people mostly work with is the masked layer. Where the decision keeps
+originals, what the stages hid goes into the sealed layer, its complement: the hidden
+blocks as they were, everything else filled, fixed zones filled in both. A frame that
+failed closed is filled in both: what was not understood is not kept anywhere.
+
 Pure but for writing into the frame's own planes. This is the only module that
 makes a `MaskedFrame`; tests/test_architecture.py holds it to that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from agent.core.masking.blocks import BlockMask, fill_whole
-from agent.core.policy.decision import Decision
-from agent.core.video import I420, FrameSize, MaskedFrame, RawFrame, StreamMode
+from agent.core.policy.decision import Decision, Originals
+from agent.core.video import I420, FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
 from agent.core.zones import View, Zone
 
 Stage = Callable[[RawFrame, Decision], BlockMask | None]
@@ -39,25 +44,42 @@ class Masker:
         self._caption = caption
         self._stages = tuple(stages)
         self._compiled: tuple[Decision, BlockMask] | None = None
+        self._canvas: I420 | None = None  # of the sealed layer; reused, for an encoder copies what it is given
 
     def mask(self, frame: RawFrame, decision: Decision) -> MaskedFrame:
         """Hide in `frame`, in place, what `decision` and the stages say, and return it as safe to encode."""
+        return self.layers(frame, decision)[Layer.MASKED]
+
+    def layers(self, frame: RawFrame, decision: Decision) -> Mapping[Layer, MaskedFrame]:
+        """Do the same, and return with it the sealed layer where the decision keeps one.
+
+        The sealed layer's planes are written again with the next frame.
+        """
+        canvas = self._canvas_of(frame.pixels.size) if decision.originals is Originals.SEALED else None
         failed_closed = None
         try:
-            for mask in [self._zones(frame.pixels.size, decision), *self._found(frame, decision)]:
+            zones, found = self._zones(frame.pixels.size, decision), self._found(frame, decision)
+            if canvas is not None:
+                _keep_hidden(frame.pixels, canvas, found)
+                zones.fill(canvas)
+            for mask in (zones, *found):
                 mask.fill(frame.pixels)
             if self._caption is not None:
                 self._caption(frame.pixels, frame.captured_at)
         except Exception as error:  # noqa: BLE001 - whatever a stage throws, the answer is to hide the frame
-            fill_whole(frame.pixels)
             failed_closed = f"{type(error).__name__}: {error}"
-        return MaskedFrame(
-            pixels=frame.pixels,
-            pts_us=frame.pts_us,
-            captured_at=frame.captured_at,
-            native=frame.native,
-            failed_closed=failed_closed,
-        )
+            fill_whole(frame.pixels)
+            if canvas is not None:
+                fill_whole(canvas)
+        layers = {Layer.MASKED: _masked(frame, frame.pixels, failed_closed, native=frame.native)}
+        if canvas is not None:
+            layers[Layer.SEALED] = _masked(frame, canvas, failed_closed, native=None)
+        return layers
+
+    def _canvas_of(self, size: FrameSize) -> I420:
+        if self._canvas is None or self._canvas.size != size:
+            self._canvas = I420.blank(size)
+        return self._canvas
 
     def _found(self, frame: RawFrame, decision: Decision) -> list[BlockMask]:
         # All stages look before anything is filled, so that none sees another's mask as scene.
@@ -69,6 +91,23 @@ class Masker:
         if self._compiled is None or self._compiled[0] is not decision:
             self._compiled = (decision, compile_zones(decision, self._mode))
         return self._compiled[1]
+
+
+def _masked(frame: RawFrame, pixels: I420, failed_closed: str | None, *, native: object | None) -> MaskedFrame:
+    return MaskedFrame(
+        pixels=pixels,
+        pts_us=frame.pts_us,
+        captured_at=frame.captured_at,
+        native=native,
+        failed_closed=failed_closed,
+    )
+
+
+def _keep_hidden(pixels: I420, canvas: I420, masks: Sequence[BlockMask]) -> None:
+    """Make `canvas` the complement: the blocks that `masks` hide as they are in `pixels`, the rest filled."""
+    fill_whole(canvas)
+    for mask in masks:
+        mask.copy(pixels, canvas)
 
 
 def compile_zones(decision: Decision, mode: StreamMode) -> BlockMask:
