@@ -281,5 +281,88 @@ class LogGapError(LogError):
     """Leaves are missing between what is known of a log and what it says now."""
 
 
+class LogKeyError(LogError):
+    """The key that signs the log cannot be made, read or used, or others can read it."""
+
+    exit_status = os.EX_CANTCREAT
+
+
 class LogDamagedError(StorageError):
     """The log on the disk is not the one that was signed; nothing may be signed on top of it."""
+
+
+# --- evidence -----------------------------------------------------------------
+# Which kind of no: each has an exit status of its own, above those of sysexits.h, so that
+# whoever checks a hundred exports by script need not read sentences.
+
+
+class EvidenceError(LamppostError):
+    """Evidence cannot be made, or what was given as evidence is none."""
+
+    exit_status = os.EX_DATAERR
+
+
+class EvidenceCutError(EvidenceError):
+    """Something that was there is missing, or is shorter than it was."""
+
+    exit_status = 80
+
+
+class EvidenceReorderedError(EvidenceError):
+    """Something stands in the place of something else of the same evidence."""
+
+    exit_status = 81
+
+
+class EvidenceAlteredError(EvidenceError):
+    """Something is not the bytes that were stated, or was added."""
+
+    exit_status = 82
+
+
+class OtherCameraError(EvidenceError):
+    """Something is of another camera."""
+
+    exit_status = 83
+
+
+class EvidenceGapError(EvidenceError):
+    """Time or leaves are missing that the statement does not name."""
+
+    exit_status = 84
+
+
+class NotWitnessedError(EvidenceError):
+    """No witness vouches that the camera's log was so when it says."""
+
+    exit_status = 85
+
+
+class ForkedEvidenceError(EvidenceError):
+    """The camera signed two histories that contradict each other."""
+
+    exit_status = 86
+
+
+class RewoundEvidenceError(EvidenceError):
+    """The camera's log is shorter than what a witness saw before: an old state was put back."""
+
+    exit_status = 87
+
+
+class ExpiredKeyError(EvidenceError):
+    """The statement was signed with a key that was no longer in force."""
+
+    exit_status = 88
+
+
+class OtherSignerError(EvidenceError):
+    """Somebody else signed than who may."""
+
+    exit_status = 89
+
+
+class WrongRecipientError(EvidenceError):
+    """The export is sealed to somebody else."""
+
+    exit_status = 90
