@@ -51,7 +51,7 @@ class Watch:
         """Show one frame; return its mask, or None if all of it is hidden (`why` says the reason)."""
         self.pts_us += STEP_US
         try:
-            shown = self.mask.hide(size, analysis, self.pts_us)
+            shown = self.mask.hide(enlarged(analysis, size), analysis, self.pts_us)
         except NotSafeError as error:
             self.why = str(error)
             shown = None
@@ -65,6 +65,15 @@ class Watch:
         for _ in range(round(seconds * RATE_HZ)):
             last = self.show(scene.picture(*people, light=light))
         return last
+
+
+def enlarged(analysis: Analysis, size: FrameSize = SIZE) -> Analysis:
+    """Return the luma of a frame of `size` whose reduction `analysis` is, as far as it reaches."""
+    picture = np.zeros((size.height_px, size.width_px), np.uint8)
+    if analysis.ndim == 2:
+        large = analysis.repeat(FACTOR, axis=1).repeat(FACTOR, axis=0)[: size.height_px, : size.width_px]
+        picture[: large.shape[0], : large.shape[1]] = large
+    return picture
 
 
 def walk(start: Box, *, step_px: int, frames: int) -> Iterator[Box]:

@@ -8,7 +8,7 @@ from agent.core.masking.people import NotSafeError, PeopleMask
 from agent.core.masking.release import UNAIDED
 from agent.core.masking.sightings import Kind
 from agent.core.video import FrameSize
-from tests.fakes.street_of_blocks import RATE_HZ, SIZE, STEP_US, Scene, Watch, hidden_share, person_at, walk
+from tests.fakes.street_of_blocks import RATE_HZ, STEP_US, Scene, Watch, enlarged, hidden_share, person_at, walk
 
 SOMEBODY = (304, 120, 336, 220)
 LEARNED_S = 8
@@ -238,7 +238,9 @@ def test_an_analysis_plane_of_another_size_is_refused_in_mid_stream(shape: tuple
     watch, scene = learned()
 
     with pytest.raises((AnalysisMismatchError, NotSafeError)):
-        watch.mask.hide(SIZE, np.arange(np.prod(shape), dtype=np.uint8).reshape(shape), watch.pts_us + STEP_US)
+        watch.mask.hide(
+            enlarged(scene.picture()), np.arange(np.prod(shape), dtype=np.uint8).reshape(shape), watch.pts_us + STEP_US
+        )
 
     assert watch.show(scene.picture()) is None  # and what was learned is gone
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.core.masking.agreement import Agreement
 from agent.core.masking.blocks import BlockMask
 from agent.core.masking.cells import AnalysisMismatchError, CellGrid, Raster, close_gaps, grow
 from agent.core.masking.motion import Scene
@@ -47,6 +48,7 @@ class _State:
     raster: Raster
     scene: Scene
     sightings: Sightings
+    agreement: Agreement
     differed_at_us: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
 
 
@@ -74,11 +76,11 @@ class PeopleMask:
         person = touched(state.raster, people, least_score=DOUBTS_FROM_SCORE, across=_MIDDLE_ACROSS, down=_MIDDLE_DOWN)
         state.scene.credit(covered(state.raster, look.regions), person)
 
-    def hide(self, size: FrameSize, analysis: Plane, pts_us: int) -> BlockMask:
+    def hide(self, frame_luma: Plane, analysis: Plane, pts_us: int) -> BlockMask:
         """Return what to hide of a frame.
 
         Args:
-            size: Of the frame.
+            frame_luma: Of the frame, (height, width) uint8.
             analysis: Its small luma plane, (h, w) uint8.
             pts_us: Its instant; rises from call to call.
 
@@ -86,7 +88,9 @@ class PeopleMask:
             NotSafeError: All of it.
             AnalysisMismatchError: The plane is not of this frame.
         """
+        size = FrameSize(frame_luma.shape[1], frame_luma.shape[0])
         state = self._state_for(size, analysis, pts_us)
+        state.agreement.check(frame_luma, analysis, state.raster, pts_us)
         if int(analysis.max()) - int(analysis.min()) < LEAST_CONTRAST:
             raise NotSafeError("the picture is blank: the lens is covered or blinded")
         luma = state.raster.pixels(analysis)
@@ -120,6 +124,7 @@ class PeopleMask:
                 raster=raster,
                 scene=Scene(raster, self._rule),
                 sightings=Sightings(raster),
+                agreement=Agreement(),
                 differed_at_us=np.full(raster.shape, pts_us - HOLD_US - 1, np.int64),
             )
             self._last_look_us = None
