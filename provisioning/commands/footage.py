@@ -31,6 +31,7 @@ from provisioning.footage.catalogue import (
     read_envelope,
     select,
 )
+from provisioning.footage.composing import compose
 from provisioning.footage.joining import Joined, Joiner
 from provisioning.footage.opening import cut, open_segment
 from provisioning.footage.private_file import private_file
@@ -96,6 +97,44 @@ def open_(  # noqa: PLR0913 - each is an option of the command
         joiner = Joiner(file, title=segments[0].name.camera_id, seekable=True, keep_gaps=keep_gaps)
         joined = _join(segments, identities, joiner, start, end)
     _tell(out, segments[0].name.camera_id, joined, as_json=as_json)
+
+
+@app.command("compose")
+def compose_(  # noqa: PLR0913 - each is an option of the command
+    place: Place,
+    identity: Annotated[list[Path], typer.Option("--identity", help="Identities that open both layers; repeat it.")],
+    out: Annotated[Path, typer.Option("--out", help="The MP4 to write; readable by you only.")],
+    *,
+    start: From = None,
+    end: To = None,
+    camera: CameraId = None,
+    keep_gaps: Annotated[bool, typer.Option("--keep-gaps", help="Leave time without footage in the timeline.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Lay the sealed layer over the masked one: the original picture, for who can open both."""
+    identities = [one for file in identity for one in read_identities(file)]
+    catalogue = find_segments(place)
+    masked = _select(catalogue, camera, Layer.MASKED, start, end)
+    sealed = {
+        (one.name.camera_id, one.name.started_at): one for one in _select(catalogue, camera, Layer.SEALED, start, end)
+    }
+    with private_file(out, replace=force) as file, _progress() as progress:
+        joiner = Joiner(file, title=masked[0].name.camera_id, seekable=True, keep_gaps=keep_gaps)
+        task = progress.add_task("composing", total=_size(masked))
+        for segment in masked:
+            piece = cut(segment, open_segment(segment, identities), start_at=_moment(start), end_at=_moment(end))
+            other = sealed.get((segment.name.camera_id, segment.name.started_at))
+            hidden = None
+            if other is not None:
+                hidden = cut(other, open_segment(other, identities), start_at=_moment(start), end_at=_moment(end))
+            if piece is not None:
+                joiner.add(compose(piece, hidden))
+            progress.advance(task, segment.size_bytes)
+        joined = joiner.close()
+        if joined is None:
+            raise FootageError("no whole fragment of the span asked for is in these segments")
+    _tell(out, masked[0].name.camera_id, joined, as_json=as_json)
 
 
 @app.command()
