@@ -12,7 +12,7 @@ from agent.core.video import FrameSize
 
 SIZE = FrameSize(640, 360)
 FACTOR = 4
-RATE_HZ = 10
+RATE_HZ = 5  # the mask learns five times a second; more frames would only take longer
 STEP_US = 1_000_000 // RATE_HZ
 EVERYWHERE = (Region(0.0, 0.0, 1.0, 1.0),)
 
