@@ -3,17 +3,17 @@
 What disappears is explained: the log says what goes and why before it goes. A crash
 between the two leaves a removal announced twice, never one unexplained.
 
-Age is counted only on a clock that can be believed, and only against a retention
-period that a policy states. A camera that went dark because its grant lapsed has no
-such period; what it recorded stays until a policy speaks again, space runs out (never
-while dark: nothing is recorded), or the custodian destroys the day's key.
+Age is counted up to the newest time that is proven to be past, never by the wall
+clock, and only against a retention period that a policy states: a clock that jumps
+ten years ahead, or a time source that lies, must not cost a city its evidence. Where
+the two differ, footage stays a little longer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.clock import ClockState
 from agent.core.policy.decision import Decision, Revocation
 from agent.core.retention import RemovalPlan, StoredSegment, plan_erasure, plan_removals
 from agent.ports import EventLog, Store
@@ -51,7 +51,7 @@ def keep_house(store: Store, log: EventLog, *, decision: Decision, clock: ClockS
         store: Where the segments are.
         log: Where each removal is recorded, before it happens.
         decision: The decision in force; of it, retention, holds and revocation matter here.
-        clock: The time, and whether it can be believed.
+        clock: The time for the log, and the time that is proven, to count age by.
 
     Raises:
         StorageError: A removal could not be logged, and nothing was removed; or one could
@@ -74,10 +74,9 @@ def _plan(store: Store, decision: Decision, clock: ClockState) -> RemovalPlan:
     if decision.revocation is Revocation.ERASE:
         return plan_erasure(store.segments(), holds=decision.holds)
     use = store.use()
-    ages = decision.retention > timedelta(0) and clock.quality is not ClockQuality.UNKNOWN
     return plan_removals(
         store.segments(),
-        now=clock.now if ages else None,
+        now=clock.proven if decision.retention > timedelta(0) else None,
         keep_for=decision.retention,
         capacity_bytes=max(0, use.capacity_bytes - use.reserved_bytes),
         holds=decision.holds,

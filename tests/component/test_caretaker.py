@@ -46,7 +46,9 @@ class Bench:
         self.caretaker = Caretaker(
             camera_id="pole-7",
             clock=self.clock,
-            clock_state=lambda: ClockState(now=self.clock.now(), quality=ClockQuality.SYNCHRONISED),
+            clock_state=lambda: ClockState(
+                now=self.clock.now(), quality=ClockQuality.SYNCHRONISED, proven=self.clock.now()
+            ),
             camera_status=CameraStatus,
             store=self.store,
             log=self.log,

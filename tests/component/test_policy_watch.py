@@ -208,6 +208,40 @@ def test_a_clock_that_was_never_told_the_time_permits_nothing_until_a_release_te
     assert device.watch.decision_now().recording
 
 
+def test_a_clock_below_its_floor_delays_no_revocation(device: Device, city: City) -> None:
+    device.clock.become(ClockQuality.UNKNOWN)
+    device.clock.step(NOON.replace(year=1970) - NOON)
+    device.receives(city.publish())
+    assert device.watch.decision_now().recording
+    city.put(revocation(starts_at=city.now))
+
+    device.receives(city.publish(after=SECOND))
+
+    assert device.watch.decision_now().revocation is Revocation.STOP
+
+
+def test_a_synchronised_clock_that_lags_delays_no_restriction(device: Device, city: City) -> None:
+    device.receives(city.publish())
+    city.put(restriction(starts_at=city.now + 60 * SECOND))
+
+    device.receives(city.publish(after=61 * SECOND))
+
+    assert not device.watch.decision_now().recording
+
+
+def test_what_is_to_forbid_later_does_so_when_that_is_proven(device: Device, city: City) -> None:
+    device.clock.become(ClockQuality.UNKNOWN)
+    device.clock.step(NOON.replace(year=1970) - NOON)
+    city.put(restriction(starts_at=city.now + 60 * SECOND))
+    device.receives(city.publish())
+    device.clock.advance(59 * SECOND)
+    assert device.watch.decision_now().recording
+
+    device.clock.advance(SECOND)
+
+    assert not device.watch.decision_now().recording
+
+
 def test_holds_stand_when_the_policy_no_longer_verifies(device: Device, city: City) -> None:
     city.put(hold())
     device.receives(city.publish())

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.clock import SIGNING_SLACK, ClockQuality, ClockState
 from agent.core.policy.decide import decide
 from agent.core.policy.decision import Decision, LiveView, Originals, PeopleMode
 from agent.core.policy.documents import (
@@ -59,6 +59,7 @@ SCHEDULES = st.sampled_from([(ALWAYS,), (ALWAYS,), (ALWAYS,), (NIGHT,), (OFFICE_
 MODES = st.sampled_from(list(PeopleMode))
 BOOLEANS = st.booleans()
 QUALITIES = st.sampled_from([ClockQuality.SYNCHRONISED, ClockQuality.FLOOR, ClockQuality.FLOOR, ClockQuality.UNKNOWN])
+LAGS = st.sampled_from([None, None, -HOUR, timedelta(0), timedelta(minutes=4), SIGNING_SLACK])
 FRESHNESS = st.sampled_from([NOON + 90 * HOUR, NOON + 90 * HOUR, NOON + 60 * HOUR, NOON + 9 * HOUR, None])
 IDS = [f"{kind}-{number}" for kind in "rrhv" for number in range(3)]
 
@@ -256,8 +257,9 @@ class GeneratedCity:
         )
 
     def at(self, now: datetime) -> "GeneratedCity":
-        """Return the same city at another time."""
-        return replace(self, clock=replace(self.clock, now=now))
+        """Return the same city at another time, on a clock that lags as much."""
+        proven = None if self.clock.proven is None else self.clock.proven + (now - self.clock.now)
+        return replace(self, clock=replace(self.clock, now=now, proven=proven))
 
     def having(self, **documents: Any) -> "GeneratedCity":
         """Return the same city with other documents of the named kinds."""
@@ -287,7 +289,8 @@ def one_at_a_time(drawn: tuple[Grant, ...]) -> tuple[Grant, ...]:
 @st.composite
 def cities(draw: st.DrawFn) -> GeneratedCity:
     """Draw a city and a time."""
-    offset = draw(OFFSETS)
+    now = draw(NOWS) + draw(OFFSETS)
+    lag = draw(LAGS)
     return GeneratedCity(
         documents=VerifiedDocuments(
             grants=one_at_a_time(draw(several(grants, 4, draw(LEAST_GRANTS)))),
@@ -298,8 +301,9 @@ def cities(draw: st.DrawFn) -> GeneratedCity:
             revocations=draw(several(revocations, draw(MOST_REVOCATIONS))),
         ),
         clock=ClockState(
-            now=draw(NOWS) + offset,
+            now=now,
             quality=draw(QUALITIES),
+            proven=None if lag is None else now + lag,
         ),
         fresh_until=draw(FRESHNESS),
     )

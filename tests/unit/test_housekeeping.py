@@ -17,7 +17,7 @@ from tests.fakes.store import MemoryStore
 
 DAY = timedelta(days=1)
 MONTH = Decision(recording=True, reason="grant g-1", retention=30 * DAY)
-SYNCHRONISED = ClockState(now=NOON, quality=ClockQuality.SYNCHRONISED)
+SYNCHRONISED = ClockState(now=NOON, quality=ClockQuality.SYNCHRONISED, proven=NOON)
 UNKNOWN = ClockState(now=NOON, quality=ClockQuality.UNKNOWN)
 SIZE_BYTES = len(sealed_fragments(0)[0].sealed)
 
@@ -74,6 +74,17 @@ def test_an_unknown_clock_expires_nothing_and_space_still_evicts() -> None:
     assert store.segments() == segments
     assert oldest not in crowded.segments()
     assert crowded.segments() == [newest]
+
+
+@pytest.mark.parametrize("quality", [ClockQuality.FLOOR, ClockQuality.SYNCHRONISED])
+def test_a_clock_ten_years_ahead_expires_nothing_whoever_vouches_for_it(quality: ClockQuality) -> None:
+    store, segments = filled(29 * DAY, DAY)
+    ahead = ClockState(now=NOON + 3650 * DAY, quality=quality, proven=NOON)
+
+    done = keep_house(store, MemoryLog(), decision=MONTH, clock=ahead)
+
+    assert store.segments() == segments
+    assert done == Housekept()
 
 
 def test_going_dark_destroys_nothing() -> None:

@@ -137,7 +137,7 @@ def test_after_a_total_loss_the_first_release_counts_as_the_old_one() -> None:
 def test_a_clock_is_believed_above_its_floor(
     wall: datetime, quality: ClockQuality, floor: datetime | None, now: datetime, believed: ClockQuality
 ) -> None:
-    assert believe(wall, quality, floor) == ClockState(now=now, quality=believed)
+    assert believe(wall, quality, floor) == ClockState(now=now, quality=believed, proven=floor)
 
 
 def test_a_time_floor_goes_on_with_the_monotonic_clock() -> None:

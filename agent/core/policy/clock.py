@@ -12,6 +12,10 @@ is wrong, whoever vouches for it. A wall clock above it that nobody vouches for 
 taken at its word, because a later time takes grants and waivers away. What it
 could open is a grant that has not begun; that reaches no further than the end of
 the accepted timestamp, at most `offline_for` after the floor.
+
+Two questions are not answered by the believed time but by the floor, because for
+them a late clock is not the safe one: whether what forbids has begun (`decide`), and
+how old footage is (`agent.recorder.housekeeping`).
 """
 
 from dataclasses import dataclass
@@ -33,10 +37,16 @@ class ClockQuality(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState:
-    """A time and its quality."""
+    """A time and its quality.
+
+    Attributes:
+        now: The time to decide with.
+        proven: The floor; None on a device that was never told a time. `now` may lie up to the slack before it.
+    """
 
     now: datetime
     quality: ClockQuality
+    proven: datetime | None = None
 
 
 def believe(
@@ -58,5 +68,5 @@ def believe(
         return ClockState(now=wall, quality=quality if synchronised else ClockQuality.UNKNOWN)
     lowest = floor - slack
     if wall < lowest:  # 1970, or a forged time source: both are behind what was signed
-        return ClockState(now=lowest, quality=ClockQuality.FLOOR)
-    return ClockState(now=wall, quality=quality if synchronised else ClockQuality.FLOOR)
+        return ClockState(now=lowest, quality=ClockQuality.FLOOR, proven=floor)
+    return ClockState(now=wall, quality=quality if synchronised else ClockQuality.FLOOR, proven=floor)

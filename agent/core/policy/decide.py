@@ -5,9 +5,10 @@
 A *grant* is in force inside its window, when the time is known and the city has
 been heard of lately; there is one at a time (`verified`). A *waiver* is in force
 inside its window, under a grant, and never for 30 days. A *restriction*, *hold* or
-*revocation* stands from its start, whatever the clock and however stale the policy,
-until the grant in force lifts it by name; nothing lifts an erasure. Where anything
-lacks, the camera is dark, and the decision says why.
+*revocation* stands from its start, whatever the clock and however stale the policy
+(where the clock lags behind what is proven to be past, from the proven start), until
+the grant in force lifts it by name; nothing lifts an erasure. Where anything lacks,
+the camera is dark, and the decision says why.
 
 Pure and total: every input has a decision, the same one each time. Widening happens
 in one function (`_widen`), narrowing in one (`_narrow`), in that order: this is why
@@ -24,7 +25,7 @@ from typing import TypeVar
 from agent.core.policy.charter import Charter, canonical_charter
 from agent.core.policy.civil_time import zone_of
 from agent.core.policy.clauses import check_document
-from agent.core.policy.clock import ClockQuality, ClockState
+from agent.core.policy.clock import SIGNING_SLACK, ClockQuality, ClockState
 from agent.core.policy.decision import (
     ApprovedModel,
     Decision,
@@ -81,11 +82,13 @@ class _Moment:
         now: The time.
         known: Whether it can be believed at all.
         fresh_until: When grants lapse for want of news from the city; None if there never was any.
+        lag: How far `now` lies behind what is proven to be past; what forbids does not wait for it.
     """
 
     now: datetime
     known: bool
     fresh_until: datetime | None
+    lag: timedelta
 
     @property
     def fresh(self) -> bool:
@@ -98,7 +101,7 @@ class _Moment:
 
     def begun(self, documents: tuple[Forbidding, ...]) -> tuple[Forbidding, ...]:
         """Return the documents that forbid and have begun; one whose start cannot be known has."""
-        return tuple(one for one in documents if one.starts_at <= self.now) if self.known else documents
+        return tuple(one for one in documents if one.starts_at <= self.now + self.lag) if self.known else documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,8 @@ def decide(
             (its signed time + `charter.offline_for`); None if there never was any.
     """
     known = clock.quality is not ClockQuality.UNKNOWN and FIRST_YEAR <= clock.now.year <= LAST_YEAR
-    moment = _Moment(now=clock.now, known=known, fresh_until=fresh_until)
+    lag = min(max(clock.proven - clock.now, timedelta(0)), SIGNING_SLACK) if clock.proven else timedelta(0)
+    moment = _Moment(now=clock.now, known=known, fresh_until=fresh_until, lag=lag)
     mine = _lawful(charter, documents.about(camera_id))
     standing = _stand(charter, mine, moment)
     decision = _at(charter, mine, standing, moment)
@@ -482,7 +486,10 @@ def _next_change(
 
 def _next_boundary(charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _Moment) -> datetime | None:
     """Return the first instant after now at which any document begins, ends, or changes its hours or keys."""
-    boundaries: list[datetime | None] = [one.starts_at for one in (*mine.restrictions, *mine.holds, *mine.revocations)]
+    forbidding = (*mine.restrictions, *mine.holds, *mine.revocations)
+    boundaries: list[datetime | None] = [
+        one.starts_at - moment.lag for one in forbidding if one.starts_at > moment.now + moment.lag
+    ]
     if mine.grants and moment.fresh:
         boundaries.append(moment.fresh_until)
         boundaries += [end for grant in mine.grants for end in (grant.starts_at, mine.end_of(grant))]
