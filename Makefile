@@ -5,6 +5,7 @@
 #   make check   lint, types, layers, architecture (changes nothing)
 #   make fix     what the formatter and linter can mend by themselves
 #   make bench   speed and memory as ratios, measured side by side
+#   make contract  the MQTT contract as a page for integrators, in dist/contract.html
 #   make lock    renew the two lock files
 #   make clean   remove what the above made
 
@@ -19,7 +20,7 @@ READY   = $(VENV)/.ready
 APT     = age ffmpeg e2fsprogs mosquitto
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto
 
-.PHONY: demo test check fix bench lock clean setup apt
+.PHONY: demo test check fix bench contract lock clean setup apt
 
 setup: $(READY)
 
@@ -59,6 +60,12 @@ test: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(BENCH)
+
+contract: setup
+	@mkdir -p dist
+	$(BIN)/python -m provisioning.backend.contract yaml > provisioning/backend/asyncapi.yaml
+	$(BIN)/python -m provisioning.backend.contract html > dist/contract.html
+	@echo dist/contract.html
 
 lock:
 	$(BIN)/python -m pip install --quiet uv

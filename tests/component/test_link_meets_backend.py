@@ -64,9 +64,10 @@ def incidents(broker: Mosquitto) -> list[str]:
 @pytest.mark.slow
 def test_every_leaf_arrives_once_and_in_order_while_the_broker_is_killed(broker: Mosquitto, camera: CameraSide) -> None:
     camera.write_events(LEAVES)
-    camera.start()
 
     with backend_at_work(broker):
+        broker.wait_for_client("backend.lamppost")
+        camera.start()
         for some in (1, LEAVES // 4, LEAVES // 2):
             until(broker.folder, lambda fleet, some=some: arrived(fleet) >= some, why=camera.diagnostics)  # type: ignore[misc]
             broker.kill()
@@ -80,14 +81,16 @@ def test_every_leaf_arrives_once_and_in_order_while_the_broker_is_killed(broker:
 @pytest.mark.slow
 def test_every_leaf_arrives_once_while_the_backend_is_killed(broker: Mosquitto, camera: CameraSide) -> None:
     camera.write_events(LEAVES)
+    backend: subprocess.Popen[bytes] | None = start_backend(broker)
+    broker.wait_for_client("backend.lamppost")
     camera.start()
-    backend: subprocess.Popen[bytes] | None = None
     try:
         for some in (1, LEAVES // 3):
-            backend = start_backend(broker)
+            backend = backend or start_backend(broker)
             until(broker.folder, lambda fleet, some=some: arrived(fleet) >= some, why="leaves arrive")  # type: ignore[misc]
             os.kill(backend.pid, signal.SIGKILL)
             backend.wait(WAIT_S)
+            backend = None
         backend = start_backend(broker)
         until(broker.folder, lambda fleet: arrived(fleet) == LEAVES, why="every leaf arrives")
     finally:
@@ -133,9 +136,10 @@ def test_an_impostor_with_another_cameras_certificate_changes_nothing_about_this
     broker: Mosquitto, camera: CameraSide, tmp_path: Path
 ) -> None:
     camera.write_events(10)
-    camera.start()
 
     with backend_at_work(broker):
+        broker.wait_for_client("backend.lamppost")
+        camera.start()
         until(broker.folder, lambda fleet: arrived(fleet) == 10, why="its leaves arrive")
         impostor = Client(broker, *broker.enrol("cam-2", tmp_path), client_id="cam-1")
         forged = batch([b"forged"], first=10)

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +68,15 @@ class Mosquitto:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=0.02)
             waited += 0.02
+
+    def wait_for_client(self, name: str) -> None:
+        """Wait until a client of this name is let in."""
+        waiting = threading.Event()
+        for _ in range(int(WAIT_S / 0.02)):
+            if f" as {name} " in self.log:
+                return
+            waiting.wait(0.02)
+        raise AssertionError(self.log)
 
     def kill(self) -> None:
         """SIGKILL: what it had acknowledged and not yet written is gone."""

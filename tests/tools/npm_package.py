@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 
-def install(package: str, folder: Path) -> None:
-    """Install `name@version` under `folder`; none of its scripts run."""
+def install(package: str, folder: Path, *more: str) -> None:
+    """Install `name@version`, and more of them, under `folder`; none of their scripts run."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip(f"{package} needs node and npm, which are not installed")
-    command = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", package]
+    command = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", package, *more]
     try:
         done = subprocess.run(command, capture_output=True, timeout=150, check=False)
     except subprocess.TimeoutExpired:
