@@ -181,8 +181,10 @@ class Ring:
 
         Raises:
             ValueError: One of them is not in the ring; nothing was removed.
+            StorageMissingError: The separate file system is not mounted, and what lies on it is not gone.
             StorageError: One of them could not be removed; those before it were.
         """
+        self._check_mounted()
         if strangers := [segment.path for segment in segments if segment.path not in self._segments]:
             raise ValueError(f"not in the ring: {', '.join(strangers)}")
         self._remember_sequence(without={segment.path for segment in segments})

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.core.policy.clock import ClockState
-from agent.core.policy.decision import Decision
+from agent.core.policy.decision import Decision, Revocation
 from agent.core.status import (
     CameraStatus,
     DecisionStatus,
@@ -78,16 +78,19 @@ class Caretaker:
         self._status_due_us = 0
         self._tidy_due_us = 0
         self._tidied: Decision | None = None
+        self._left = 0  # segments in the ring after it was tidied
         self._storage_state = StorageState.OK
 
     def tick(self) -> None:
         """Do what is due. Never raises: each failure ends up in the status, and narrows."""
         now_us = self._clock.monotonic_us()
         decision = self._narrowing.policy()
-        if now_us >= self._tidy_due_us or decision is not self._tidied or self._must_make_room():
+        due = now_us >= self._tidy_due_us or decision is not self._tidied
+        if due or self._must_make_room() or self._must_erase(decision):
             self._tidy_due_us = now_us + TIDY_EVERY_US
             self._tidied = decision
             self._tidy(decision)
+            self._left = self._store.use().segments
         if now_us >= self._status_due_us:
             self._status_due_us = now_us + STATUS_EVERY_US
             self.tell()
@@ -96,7 +99,13 @@ class Caretaker:
         """Return whether the next segments lack room; not after it could not be made, or every frame would try."""
         return self._storage_state is StorageState.OK and self._store.use().crowded
 
+    def _must_erase(self, decision: Decision) -> bool:
+        """Return whether a segment came to the ring after the erasure: the one that was running when it was ordered."""
+        return decision.revocation is Revocation.ERASE and self._store.use().segments != self._left
+
     def _tidy(self, decision: Decision) -> None:
+        if not decision.recording:  # no segment is started that would look for a card that came late
+            self._store.try_to_open()
         try:
             kept = keep_house(self._store, self._log, decision=decision, clock=self._clock_state())
         except StorageFullError as error:

@@ -12,7 +12,7 @@ from agent.adapters.ring import Ring, RingSettings
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.core.policy.clock import ClockQuality, ClockState
-from agent.core.policy.decision import Decision, HeldSpan
+from agent.core.policy.decision import Decision, HeldSpan, Revocation
 from agent.core.status import CameraStatus, RecorderStatus, StorageState
 from agent.core.video import Layer
 from agent.recorder.caretaker import TIDY_EVERY_US, Caretaker
@@ -29,6 +29,7 @@ TIDY_EVERY = timedelta(microseconds=TIDY_EVERY_US)
 SEGMENT_BYTES = len(sealed_fragments(0)[0].sealed)
 FOUR_SEGMENTS = RingSettings(capacity_bytes=4 * SEGMENT_BYTES, keep_free_bytes=0, segment_bytes=SEGMENT_BYTES)
 PERMITTED = Decision(recording=True, reason="grant g-1", retention=timedelta(days=30))
+ERASED = replace(Decision.dark("revoked"), revocation=Revocation.ERASE)
 
 
 class Bench:
@@ -39,9 +40,8 @@ class Bench:
         self.disk = FailingDisk()
         self.log = MemoryLog()
         self.decision = PERMITTED
-        self.store = PatientStore(
-            lambda: Ring(folder / "footage", "pole-7", FOUR_SEGMENTS, disk=self.disk), lambda _: None
-        )
+        self.footage = folder / "footage"
+        self.store = PatientStore(lambda: Ring(self.footage, "pole-7", FOUR_SEGMENTS, disk=self.disk), lambda _: None)
         self._status_file = StatusFile(folder / "status.json")
         self.caretaker = Caretaker(
             camera_id="pole-7",
@@ -124,3 +124,45 @@ def test_a_lifted_hold_makes_room_at_once(bench: Bench) -> None:
     bench.tick(1)
 
     assert len(bench.store.segments()) == 2
+
+
+def test_what_was_running_when_erasure_was_ordered_goes_when_it_is_over(bench: Bench) -> None:
+    bench.record(1)
+    running = bench.store.start(Layer.MASKED, NOON)
+    bench.decision = ERASED
+    bench.tick(1)
+    running.finish(sealed_fragments(0)[0])
+
+    bench.tick(1)
+
+    assert bench.store.segments() == []
+    assert bench.log.kinds == ["removal", "removal"]
+
+
+def test_an_erasure_that_the_disk_refuses_is_tried_now_and_then(bench: Bench) -> None:
+    bench.record(1)
+    bench.decision = ERASED
+    bench.disk.fail(errno.EROFS, "remove")
+    bench.tick(100)
+    assert bench.log.kinds.count("removal") == 1
+
+    bench.disk.heal()
+    bench.clock.advance(TIDY_EVERY)
+    bench.tick(1)
+
+    assert bench.store.segments() == []
+
+
+def test_a_card_that_comes_late_is_erased_although_nothing_is_recorded(bench: Bench) -> None:
+    bench.record(1)
+    bench.store.close()
+    bench.decision = ERASED
+    bench.disk.fail(errno.EIO, "free_bytes")
+    bench.tick(1)
+    assert len(list(bench.footage.rglob("*.age"))) == 1
+
+    bench.disk.heal()
+    bench.clock.advance(TIDY_EVERY)
+    bench.tick(1)
+
+    assert list(bench.footage.rglob("*.age")) == []

@@ -244,7 +244,10 @@ def test_a_card_that_is_unmounted_while_recording_gets_no_new_segment_on_the_roo
             ring.start(Layer.MASKED, NOON)
         with pytest.raises(StorageMissingError):
             ring.probe()
+        with pytest.raises(StorageMissingError):
+            ring.remove(ring.segments())
         assert everything(tmp_path) == before
+        assert len(ring.segments()) == 1
 
         disk.mounted = True
         ring.probe()
