@@ -1,6 +1,7 @@
 """The recorder, put together: what is plugged into what, and in which order it starts and stops."""
 
 import logging
+import secrets
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -8,12 +9,13 @@ from datetime import datetime, timedelta
 
 from agent.adapters.atomic_files import make_folders
 from agent.adapters.clock import SystemClock
+from agent.adapters.keyring import credentials_folder, open_keyring
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
-from agent.adapters.log_files import LogFiles
 from agent.adapters.process_hardening import harden_process
 from agent.adapters.ring import Ring, RingSettings
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
+from agent.adapters.tile_log import TileLog
 from agent.config import MIB, Config
 from agent.core.masking.masker import Caption, Masker
 from agent.core.video import Layer
@@ -25,6 +27,7 @@ from agent.recorder.detectors import detector_factory
 from agent.recorder.narrowing import Narrowing
 from agent.recorder.people_stage import PeopleStage
 from agent.recorder.policy_watch import PolicyWatch
+from agent.recorder.publishing import Publisher
 from agent.recorder.segment import SegmentMaker
 from agent.recorder.sources import camera_factory
 from agent.recorder.storage import PatientStore
@@ -56,8 +59,18 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
     with ExitStack() as running:
         for folder in (config.state.folder, config.state.runtime, config.policy.inbox, config.policy.outbox):
             make_folders(folder)
-        log = running.enter_context(LogFiles(config.state.folder / "log"))
-        log.append("started", clock.now(), software=SOFTWARE_VERSION, camera=config.camera.id)
+        log = running.enter_context(open_log(config))
+        publisher = Publisher(log, clock)
+        running.callback(publisher.publish)
+        log.append(
+            "started",
+            clock.now(),
+            software=SOFTWARE_VERSION,
+            camera=config.camera.id,
+            nonce=secrets.token_hex(16),  # two copies of one card part here, whatever else they do alike
+            log_key=str(log.key),
+            log_key_kept_in=log.key_kind,
+        )
         running.callback(lambda: _CalmLog(log).append("stopped", clock.now()))
         watch = running.enter_context(open_policy(config, clock, log))
 
@@ -91,6 +104,11 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
         )
         running.callback(people.close)
+
+        def between_frames() -> None:
+            caretaker.tick()
+            publisher.tick()
+
         running.enter_context(_closing(camera, stop, stop_after))
         notifier.ready()
         pipeline.run(
@@ -98,9 +116,9 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             narrowing,
             SegmentMaker(config.camera.id, make_encoders(config), store, tally),
             tally,
-            make_masker=lambda mode: Masker(mode, caption=caption),
+            make_masker=lambda mode: Masker(mode, [people], caption),
             length=timedelta(seconds=config.segments.length_s),
-            between_frames=caretaker.tick,
+            between_frames=between_frames,
         )
         notifier.stopping()
         caretaker.tell()
@@ -150,6 +168,18 @@ class _Reporter:
     def __call__(self, event: CameraEvent) -> None:
         _log.info("camera %s: %s", event.kind, event.reason)
         self._log.append(f"camera-{event.kind}", event.at, reason=event.reason, session=event.session)
+
+
+def open_log(config: Config) -> TileLog:
+    """Open the log, and make its key if this is the first start.
+
+    Raises:
+        LogDamagedError: The log on the disk is not the one that was signed.
+        LogKeyError: The key cannot be read, or others can read it.
+        StorageError: The folder cannot be read or written.
+    """
+    keyring = open_keyring(config.state.folder / "keys" / "log.pem", credentials=credentials_folder())
+    return TileLog(config.state.folder / "log", config.camera.id, keyring)
 
 
 def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:

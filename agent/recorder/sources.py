@@ -12,9 +12,6 @@ from agent.recorder.supervision import Vigilance
 
 # Adapters are imported where they are chosen: importing picamera2 touches /dev/video*, cv2 costs 40 MB.
 
-# A fifth of what decoding costs, for a plane that no mask stage of this recorder looks at yet.
-_ANALYSE = False
-
 
 def camera_factory(section: CameraSection, clock: Clock) -> tuple[Callable[[], Camera], Vigilance]:
     """Return what makes an unopened camera, and the vigilance it deserves.
@@ -47,16 +44,16 @@ def camera_factory(section: CameraSection, clock: Clock) -> tuple[Callable[[], C
             from agent.adapters.v4l2 import V4l2Camera, V4l2Settings  # noqa: PLC0415 - see the top
 
             asked = V4l2Settings(size=size, rate_hz=section.rate_hz)
-            return lambda: V4l2Camera(where, clock, asked, analyse=_ANALYSE), Vigilance()
+            return lambda: V4l2Camera(where, clock, asked), Vigilance()
         case "feed":
             from agent.adapters.feed import FeedCamera  # noqa: PLC0415 - see the top
 
-            return lambda: FeedCamera(Path(where), clock, analyse=_ANALYSE), Vigilance()
+            return lambda: FeedCamera(Path(where), clock), Vigilance()
         case "file":
             from agent.adapters.videofile import VideoFileCamera  # noqa: PLC0415 - see the top
 
             return (
-                lambda: VideoFileCamera(Path(where), clock, paced=section.paced, analyse=_ANALYSE),
+                lambda: VideoFileCamera(Path(where), clock, paced=section.paced),
                 Vigilance.of_a_recording(),
             )
         case _:

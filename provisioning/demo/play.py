@@ -18,7 +18,7 @@ import cv2
 from rich.console import RenderableType
 
 from agent.core.sealing.recipients import PostQuantumIdentity
-from agent.core.status import RecordingState
+from agent.core.status import RecorderStatus, RecordingState
 from agent.errors import StorageError
 from provisioning.authority.files import write_whole
 from provisioning.backend.store import CameraRecord
@@ -35,6 +35,7 @@ from provisioning.footage.private_file import private_file
 TAKE = timedelta(seconds=5)  # between two moments: enough for a few fragments
 WAIVER = timedelta(seconds=6)
 STREET = "streetscene"
+SECOND_OF_FRAMES = 15
 OTHER_SOURCE = "streetscene:night"
 
 
@@ -159,6 +160,8 @@ def _perform(
     say("three officials sign a grant, one after the other")
     city.grant()
     _obeyed(camera, lambda state: state is RecordingState.RECORDING)
+    say("the camera learns what stands still; until then it hides the whole picture")
+    _learned(camera)
     wait(TAKE)
     say(fleet.table(precise_now()))
     acts.append(
@@ -196,6 +199,7 @@ def _perform(
     )
     camera.start()
     camera.wait_for("recording after the restart", lambda status: status.state is RecordingState.RECORDING)
+    _learned(camera)
     wait(TAKE)
 
     say(f"a waiver: more frames a second for {WAIVER.seconds} seconds, then back by itself")
@@ -222,6 +226,19 @@ def _perform(
     )
     camera.stop()
     return acts, loss
+
+
+def _learned(camera: DemoCamera) -> None:
+    """Wait until a second's frames have come and none of them failed closed: the people mask knows the scene."""
+    hidden, since = -1, 0
+
+    def shows_something(status: RecorderStatus) -> bool:
+        nonlocal hidden, since
+        if status.frames.failed_closed != hidden:
+            hidden, since = status.frames.failed_closed, status.frames.captured
+        return status.frames.captured >= since + SECOND_OF_FRAMES
+
+    camera.wait_for("a scene that was learned", shows_something)
 
 
 def _both_report(cameras: tuple[CameraRecord, ...]) -> bool:
