@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from agent.core.log.leaf import Fact as LeafFact
+
 if TYPE_CHECKING:  # the link must not load numpy: it is to fit into 60 MB, and never meets a pixel
     from datetime import datetime, timedelta
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:  # the link must not load numpy: it is to fit into 60 MB, and 
     from agent.core.sealing.segment import SealedFragment
     from agent.core.video import Fragment, MaskedFrame, RawFrame, StreamMode
 
-Fact: TypeAlias = str | int | bool | Sequence[str] | None  # what one event may say about one thing
+Fact: TypeAlias = LeafFact  # what one event may say about one thing
 
 
 class Clock(Protocol):
@@ -228,6 +230,28 @@ class EventLog(Protocol):
 
         Raises:
             StorageError: It could not be kept.
+        """
+        ...
+
+
+class Keyring(Protocol):
+    """The key with which a device signs its log. The private half stays where it is kept."""
+
+    @property
+    def kind(self) -> str:
+        """Where it is kept, in a word: "file", "tpm"."""
+        ...
+
+    @property
+    def public(self) -> bytes:
+        """The Ed25519 public key, 32 bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature over `message`, 64 bytes.
+
+        Raises:
+            LogKeyError: The key cannot be used now.
         """
         ...
 

@@ -19,6 +19,10 @@ class Disk:
         """Create a private file that must not exist, and return its descriptor for appending."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
+    def reopen(self, path: Path) -> int:
+        """Return the descriptor of a file that is there, for appending."""
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+
     def reserve(self, descriptor: int, length: int) -> None:
         """Set blocks aside for `length` bytes without changing the file's size, where the file system can."""
         if _libc.fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, 0, length):
@@ -46,9 +50,9 @@ class Disk:
         """Unlink a file."""
         path.unlink()
 
-    def make_folders(self, folder: Path) -> None:
+    def make_folders(self, folder: Path, mode: int = 0o700) -> None:
         """Create `folder` and the missing ones above it, durably. Raises StorageError, not OSError."""
-        make_folders(folder)
+        make_folders(folder, mode=mode)
 
     def sync_directory(self, folder: Path) -> None:
         """Make the names in `folder` survive a power cut."""

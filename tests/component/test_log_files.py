@@ -1,14 +1,13 @@
 """An event that was appended is in the log after any crash, once, in order, and the log stays bounded."""
 
-import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from agent.adapters import log_files
 from agent.adapters.log_files import MAX_LINE_BYTES, Event, LogFiles, read_events
 from agent.errors import StorageError, StorageFullError
+from tests.fakes.failing_disk import FailingDisk
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -38,7 +37,7 @@ def test_a_line_says_utc_whatever_zone_it_was_given_in(tmp_path: Path) -> None:
         log.append("boot", NOON.astimezone(timezone(timedelta(hours=-6))))
 
     assert (tmp_path / "events-000000000000.jsonl").read_bytes() == (
-        b'{"n":0,"at":"2026-11-28T12:00:00.000000Z","kind":"boot"}\n'
+        b'{"at":"2026-11-28T12:00:00.000000Z","kind":"boot","n":0,"v":1}\n'
     )
 
 
@@ -51,7 +50,9 @@ def test_numbers_go_on_after_a_restart_and_a_reader_starts_where_it_left_off(tmp
     assert kinds(tmp_path, start=1) == ["camera-lost", "boot"]
 
 
-@pytest.mark.parametrize("torn", [b"{", b'{"n":1,"at":"2026-11-28T12:00:00.000000Z","kind":"boot"}'])
+@pytest.mark.parametrize(
+    "torn", [b"{", b'{"at":"2026-11-28T12:00:00.000000Z","kind":"boot","n":1,"v":1}', b"\0\0\0"]
+)
 def test_a_torn_last_line_is_left_out_and_cut_off_at_the_next_start(tmp_path: Path, torn: bytes) -> None:
     with LogFiles(tmp_path) as log:
         log.append("boot", NOON)
@@ -67,10 +68,24 @@ def test_a_torn_last_line_is_left_out_and_cut_off_at_the_next_start(tmp_path: Pa
     assert kinds(tmp_path) == ["boot", "power-cut"]
 
 
+def test_a_last_line_of_which_only_the_end_reached_the_disk_is_cut_off_at_the_next_start(tmp_path: Path) -> None:
+    with LogFiles(tmp_path) as log:
+        log.append("boot", NOON)
+    with (tmp_path / "events-000000000000.jsonl").open("ab") as file:
+        file.write(b'\0\0\0\0,"v":1}\n')
+
+    with LogFiles(tmp_path) as log:
+        repaired_bytes = log.repaired_bytes
+
+    assert repaired_bytes == 12
+    assert kinds(tmp_path) == ["boot"]
+
+
 def test_the_log_stays_within_its_files_and_keeps_the_newest(tmp_path: Path) -> None:
     with LogFiles(tmp_path, max_file_bytes=MAX_LINE_BYTES, keep_files=2) as log:
         for number in range(10):
             log.append("clock-step", NOON, number=number, padding="x" * (MAX_LINE_BYTES // 2))
+            log.trim(number)
 
     files = sorted(tmp_path.iterdir())
     assert [path.name for path in files] == ["events-000000000008.jsonl", "events-000000000009.jsonl"]
@@ -78,25 +93,67 @@ def test_the_log_stays_within_its_files_and_keeps_the_newest(tmp_path: Path) -> 
     assert all(path.stat().st_size <= MAX_LINE_BYTES for path in files)
 
 
-def test_a_full_disk_leaves_the_log_as_it_was_and_later_events_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with LogFiles(tmp_path) as log:
+def test_what_is_still_needed_is_not_dropped(tmp_path: Path) -> None:
+    with LogFiles(tmp_path, max_file_bytes=MAX_LINE_BYTES, keep_files=1) as log:
+        for number in range(5):
+            log.append("clock-step", NOON, number=number, padding="x" * (MAX_LINE_BYTES // 2))
+        log.trim(2)
+
+        assert [event.facts["number"] for event in read_events(tmp_path)] == [2, 3, 4]
+
+
+def test_a_full_disk_leaves_the_log_as_it_was_and_later_events_fit(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    with LogFiles(tmp_path, disk=disk) as log:
         log.append("boot", NOON)
         before = (tmp_path / "events-000000000000.jsonl").read_bytes()
 
-        def write_half(descriptor: int, data: bytes) -> None:
-            os.write(descriptor, data[: len(data) // 2])
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(log_files, "write_all", write_half)
+        disk.fail(28, "write")
         with pytest.raises(StorageFullError):
             log.append("removal", NOON)
-        monkeypatch.undo()
+        disk.heal()
         assert (tmp_path / "events-000000000000.jsonl").read_bytes() == before
         log.append("storage-recovered", NOON)
 
     assert [(event.number, event.kind) for event in read_events(tmp_path)] == [(0, "boot"), (1, "storage-recovered")]
+
+
+def test_a_file_that_cannot_be_dropped_is_told_and_stays(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    with LogFiles(tmp_path, max_file_bytes=MAX_LINE_BYTES, keep_files=1, disk=disk) as log:
+        for _ in range(2):
+            log.append("boot", NOON, padding="x" * (MAX_LINE_BYTES // 2))
+        disk.fail(30, "remove")
+
+        with pytest.raises(StorageError, match="read-only"):
+            log.trim(1)
+
+    assert kinds(tmp_path) == ["boot", "boot"]
+
+
+def test_nothing_is_written_to_a_file_whose_name_could_be_lost(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    with LogFiles(tmp_path, disk=disk) as log:
+        disk.fail(5, "sync_directory")
+        for _ in range(2):
+            with pytest.raises(StorageError, match="input/output"):
+                log.append("boot", NOON)
+        assert kinds(tmp_path) == []
+
+        disk.heal()
+        log.append("boot", NOON)
+
+    assert kinds(tmp_path) == ["boot"]
+
+
+def test_a_missing_file_in_the_middle_is_told_and_not_skipped(tmp_path: Path) -> None:
+    with LogFiles(tmp_path, max_file_bytes=MAX_LINE_BYTES) as log:
+        for _ in range(3):
+            log.append("boot", NOON, padding="x" * (MAX_LINE_BYTES // 2))
+    (tmp_path / "events-000000000001.jsonl").unlink()
+
+    with pytest.raises(StorageError, match="ends before event 1"):
+        list(read_events(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +182,9 @@ def test_an_event_cannot_be_larger_than_a_file() -> None:
         LogFiles(Path("/nonexistent"), max_file_bytes=MAX_LINE_BYTES - 1)
 
 
-@pytest.mark.parametrize("damage", [b"not json\n", b'{"n":5,"at":"2026-11-28T12:00:00Z","kind":"boot"}\n', b"[]\n"])
+@pytest.mark.parametrize(
+    "damage", [b"not json\n", b'{"at":"2026-11-28T12:00:00.000000Z","kind":"boot","n":5,"v":1}\n', b"[]\n"]
+)
 def test_damage_in_the_middle_is_told_and_not_skipped(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "events-000000000000.jsonl").write_bytes(damage)
 
@@ -143,25 +202,16 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     assert kinds(tmp_path) == ["boot"]
 
 
-def test_a_torn_line_that_could_not_be_cut_off_at_once_is_cut_off_before_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with LogFiles(tmp_path) as log:
+def test_a_torn_line_that_could_not_be_cut_off_at_once_is_cut_off_before_the_next(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    with LogFiles(tmp_path, disk=disk) as log:
         log.append("boot", NOON)
 
-        def write_half(descriptor: int, data: bytes) -> None:
-            os.write(descriptor, data[: len(data) // 2])
-            raise OSError(5, "Input/output error")
-
-        def refuse(*_: object) -> None:
-            raise OSError(5, "Input/output error")
-
-        monkeypatch.setattr(log_files, "write_all", write_half)
-        monkeypatch.setattr(log_files.os, "ftruncate", refuse)
+        disk.fail(5, "write", "release")
         for _ in range(2):
             with pytest.raises(StorageError, match="input/output"):
                 log.append("removal", NOON)
-        monkeypatch.undo()
+        disk.heal()
         log.append("storage-recovered", NOON)
 
     assert kinds(tmp_path) == ["boot", "storage-recovered"]
@@ -173,5 +223,6 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     with LogFiles(tmp_path, max_file_bytes=MAX_LINE_BYTES, keep_files=1) as log:
         for _ in range(3):
             log.append("boot", NOON, padding="x" * (MAX_LINE_BYTES // 2))
+        log.trim(3)
 
     assert (tmp_path / "notes.txt").read_text() == "mine"

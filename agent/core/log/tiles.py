@@ -50,6 +50,14 @@ def entry_bundle(leaves: Sequence[bytes]) -> bytes:
     return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
 
 
+def parent_tile(tile: TileId, whole_tile: Callable[[TileId], bytes]) -> bytes:
+    """Return the content of a whole tile above level 0, made of the 256 whole tiles below it."""
+    first = tile.index * TILE_WIDTH
+    return b"".join(
+        whole_root(_cut(whole_tile(TileId(tile.level - 1, index)))) for index in range(first, first + TILE_WIDTH)
+    )
+
+
 def tiles_of(size: int) -> Iterator[TileId]:
     """Yield the tiles of a tree of `size` leaves, level by level, partial ones last."""
     level = 0
@@ -92,7 +100,7 @@ class TiledTree:
         while below:
             level = len(self._edge)
             first = below - below % TILE_WIDTH
-            self._edge.append([self._tile_root(TileId(level - 1, index)) for index in range(first, below)])
+            self._edge.append([whole_root(self._hashes(level - 1, index)) for index in range(first, below)])
             below //= TILE_WIDTH
 
     def append(self, leaf: bytes) -> tuple[WholeTile, ...]:
@@ -136,9 +144,6 @@ class TiledTree:
         if tile == self.size >> (TILE_HEIGHT * (level + 1)):
             return self._edge[level]
         return _cut(self._whole_tile(TileId(level, tile)))
-
-    def _tile_root(self, tile: TileId) -> bytes:
-        return whole_root(_cut(self._whole_tile(tile)))
 
 
 def _cut(content: bytes) -> list[bytes]:
