@@ -12,7 +12,7 @@ from tests.tools.npm_package import install
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "provisioning" / "backend" / "asyncapi.yaml"
 PARSER = "@asyncapi/parser@3.6.6"
-CLIENT = ("mqtt@5.16.0", "js-yaml@4.1.0", "ajv@8.17.1")
+CLIENT, READERS = "mqtt@5.16.0", ("js-yaml@4.1.0", "ajv@8.17.1")
 
 VALIDATE = """
 const { Parser } = require("@asyncapi/parser");
@@ -76,19 +76,13 @@ const check = (name, payload) => {
 """
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("node")
-    install(PARSER, folder, *CLIENT)
-    (folder / "validate.cjs").write_text(VALIDATE, encoding="utf-8")
-    (folder / "talk.cjs").write_text(TALK, encoding="utf-8")
-    return folder
-
-
 @pytest.mark.slow
-def test_the_document_is_valid_asyncapi(node: Path) -> None:
+def test_the_document_is_valid_asyncapi(tmp_path: Path) -> None:
+    install(PARSER, tmp_path)
+    (tmp_path / "validate.cjs").write_text(VALIDATE, encoding="utf-8")
+
     done = subprocess.run(
-        ["node", node / "validate.cjs", DOCUMENT], capture_output=True, timeout=2 * WAIT_S, check=False
+        ["node", tmp_path / "validate.cjs", DOCUMENT], capture_output=True, timeout=2 * WAIT_S, check=False
     )
 
     assert done.returncode == 0, done.stderr.decode()
@@ -96,12 +90,14 @@ def test_the_document_is_valid_asyncapi(node: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_client_in_javascript_reads_status_and_sends_a_command(node: Path, tmp_path: Path) -> None:
+def test_a_client_in_javascript_reads_status_and_sends_a_command(tmp_path: Path) -> None:
+    install(CLIENT, tmp_path, *READERS)
+    (tmp_path / "talk.cjs").write_text(TALK, encoding="utf-8")
     with running_broker(tmp_path) as broker:
         camera = CameraSide(broker, tmp_path / "camera")
         place = f"mqtts://localhost:{broker.port}"
         credential = (broker.authority.root_file, broker.folder.certificate, broker.folder.key)
-        command = ["node", node / "talk.cjs", DOCUMENT, place, *credential, camera.camera_id]
+        command = ["node", tmp_path / "talk.cjs", DOCUMENT, place, *credential, camera.camera_id]
         client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             assert client.stderr is not None
