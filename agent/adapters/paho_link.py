@@ -38,6 +38,7 @@ from agent.ports import Answered, Clock, Happening, Outgoing, Received
 
 FAILURE = 0x80  # MQTT 5 2.4: reason codes from here on say no
 PACKET_TOO_LARGE = 0x95
+_KEEPALIVE_TIMEOUT = 0x8D
 WILL_DELAY_S = 30  # with a session that outlives it: without one the will would go out at once
 SESSION_EXPIRY_S = 120  # a command lives no longer
 INCOMING_MAXIMUM = 4  # messages the broker may send unanswered: bounds what is in memory
@@ -103,6 +104,13 @@ class _Tls(ssl.SSLSocket):
 
     largest_bytes = 0
     failure: OSError | None = None
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()  # paho lets go of it without
+            raise
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         # paho asks for all that is left of a packet: the first time it asks, that is its length.
@@ -309,6 +317,8 @@ class PahoSession:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._end = _SESSION_ENDS.get(reason.value, f"the broker ended it: {str(reason).lower()}")
+        elif reason.value == _KEEPALIVE_TIMEOUT:  # paho's own word for a PINGREQ without an answer
+            self._end = "the broker does not answer any more: a connection that is open on this side only"
 
     def begin(self, subscriptions: Sequence[str], patience: timedelta) -> None:
         """Wait for CONNACK, subscribe, wait for SUBACK.
@@ -385,7 +395,10 @@ class PahoSession:
     def _wait(self, arrived: Callable[[], bool], what: str, patience: timedelta) -> None:
         deadline_us = self._clock.monotonic_us() + patience // timedelta(microseconds=1)
         while not arrived():
-            self._check(self._client.loop(0.2))
+            code = self._client.loop(0.2)
+            if arrived():  # a CONNACK that says no is an error to paho as well, but with a reason
+                return
+            self._check(code)
             if self._clock.monotonic_us() > deadline_us:
                 raise SessionLostError(f"no {what} within {patience.seconds} s")
 
@@ -399,8 +412,6 @@ class PahoSession:
             raise SessionLostError(self._end)
         if failure is not None:
             raise SessionLostError(_words(failure))
-        if code is MQTTErrorCode.MQTT_ERR_KEEPALIVE:
-            raise SessionLostError("the broker does not answer any more: a connection that is open on this side only")
         if code is MQTTErrorCode.MQTT_ERR_PROTOCOL:
             raise SessionLostError("the broker sent something that is no MQTT 5")
         raise SessionLostError("the connection was closed")

@@ -48,11 +48,14 @@ def link_config(folder: Path, address: BrokerAddress | None = None, **link: Any)
 
 
 def write_leaves(config: Config, count: int, *, size: int = 100) -> None:
-    """Append `count` events to the camera's log."""
-    clock = SystemClock()
+    """Write a log of `count` events."""
     with LogFiles(config.state.folder / "log") as log:
-        for number in range(count):
-            log.append("segment-stored", clock.now(), number=number, digest="a" * size)
+        log.append("started", SystemClock().now(), note="as the recorder writes it; the rest without a sync for each")
+    newest = max((config.state.folder / "log").glob("events-*.jsonl"))
+    with newest.open("a", encoding="ascii") as file:
+        for number in range(1, count):
+            facts = f'"kind":"segment-stored","digest":"{"a" * size}"'
+            file.write(f'{{"n":{number},"at":"2026-06-01T12:00:00.000000Z",{facts}}}\n')
 
 
 @contextmanager
