@@ -1,4 +1,4 @@
-"""A real street goes through the whole recorder and comes out masked in exactly the zones."""
+"""A real street goes through the recorder: zones are filled in every frame, people besides, nothing else is lost."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -24,7 +24,8 @@ ZONES = (
     PrivateZone(name="lawn", polygon=((0.0, 0.55), (0.25, 0.6), (0.2, 0.95), (0.0, 0.98))),
 )
 CODEC_TOLERANCE = 4  # of 255, at 8 Mbit/s; measured 1
-LEAST_PSNR_DB = 45.0  # outside the zones; measured 59
+LEAST_PSNR_DB = 50.0  # where something is shown; measured 60
+LEAST_SHOWN_RATIO = 0.5  # of what no zone hides; measured 0.71, the rest are people and where they just were
 
 
 def luma_of(video: Path | BytesIO) -> Iterator[NDArray[np.int16]]:
@@ -32,6 +33,17 @@ def luma_of(video: Path | BytesIO) -> Iterator[NDArray[np.int16]]:
     with av.open(video, "r") as container:
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="yuv420p")[: frame.height].astype(np.int16)
+
+
+def pixels_of(grid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.kron(grid, np.ones((MACROBLOCK_PX, MACROBLOCK_PX), bool))
+
+
+def filled(luma: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """The macroblocks that hold nothing but the fill."""
+    rows, columns = SIZE.height_px // MACROBLOCK_PX, SIZE.width_px // MACROBLOCK_PX
+    blocks = np.abs(luma - FILL_Y).reshape(rows, MACROBLOCK_PX, columns, MACROBLOCK_PX)
+    return blocks.max(axis=(1, 3)) <= CODEC_TOLERANCE
 
 
 def recorded_luma(desk: Desk) -> Iterator[NDArray[np.int16]]:
@@ -54,17 +66,23 @@ def test_a_real_street_is_masked_in_exactly_the_zones_in_every_frame(tmp_path: P
 
     desk.camera.record()
 
-    hidden = np.kron(
-        BlockMask.from_zones(SIZE, [zone.zone() for zone in ZONES]).grid, np.ones((MACROBLOCK_PX, MACROBLOCK_PX), bool)
-    )
-    worst, errors, frames = 0, [], 0
+    hidden = pixels_of(BlockMask.from_zones(SIZE, [zone.zone() for zone in ZONES]).grid)
+    worst, errors, shown = 0, [], []
     for recorded, original in zip(recorded_luma(desk), luma_of(CLIP), strict=True):
         worst = max(worst, int(np.abs(recorded[hidden] - FILL_Y).max()))
-        errors.append(float(np.mean((recorded[~hidden] - original[~hidden]) ** 2)))
-        frames += 1
+        visible = ~hidden & ~pixels_of(filled(recorded))
+        shown.append(float(visible.sum() / (~hidden).sum()))
+        if visible.any():
+            errors.append(float(np.mean((recorded[visible] - original[visible]) ** 2)))
 
     psnr_db = 10 * np.log10(255**2 / np.mean(errors))
-    print(f"\n{frames} frames; inside the zones at most {worst} off; outside {psnr_db:.1f} dB")  # noqa: T201 - the result
-    assert frames == FRAMES
+    second_half = float(np.mean(shown[FRAMES // 2 :]))
+    print(  # noqa: T201 - the result
+        f"\n{len(shown)} frames; inside the zones at most {worst} off; outside, {second_half:.0%} is shown in the"
+        f" second half, {psnr_db:.1f} dB from the original"
+    )
+    assert len(shown) == FRAMES
     assert worst <= CODEC_TOLERANCE
     assert psnr_db >= LEAST_PSNR_DB
+    assert shown[0] == 0  # nothing is proved to be scene yet
+    assert second_half >= LEAST_SHOWN_RATIO
