@@ -36,8 +36,10 @@ def run(
     for session in camera.sessions():
         masker = make_masker(session.mode)
         judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames)
-        for _, take in groupby(judged, key=_Cut(session.mode, length)):
-            _record(take, session.mode, masker, narrowing, segments, tally)
+        cut = _Cut(session.mode, length)
+        for _, take in groupby(judged, key=cut):
+            if not _record(take, session.mode, masker, narrowing, segments, tally):
+                cut.begin_anew()
 
 
 def _judge(
@@ -69,11 +71,14 @@ def _record(
     narrowing: Narrowing,
     segments: SegmentMaker,
     tally: Tally,
-) -> None:
-    """Write one segment. A failure ends it, and the back-off in `narrowing` decides when the next may start."""
+) -> bool:
+    """Write one segment; return whether all went well.
+
+    A failure ends it, and the back-off in `narrowing` decides when the next may start.
+    """
     decision, frame = next(take)
     if not decision.recording:
-        return
+        return True
     try:
         with segments.start(mode, decision, frame) as segment:
             segment.push(masker.layers(frame, decision))
@@ -85,6 +90,9 @@ def _record(
     except (EncoderError, SealError) as error:
         tally.encoder_failed(error)
         narrowing.failed(error, frame.pts_us)
+    else:
+        return True
+    return False
 
 
 class _Cut:
@@ -95,6 +103,10 @@ class _Cut:
         self._length = length
         self._running: Span | None = None
         self._number = 0
+
+    def begin_anew(self) -> None:
+        """Let the next frame begin a segment: what would have followed in a failed one belongs to no other."""
+        self._running = None
 
     def __call__(self, judged: Judged) -> int:
         decision, frame = judged

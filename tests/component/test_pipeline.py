@@ -57,12 +57,13 @@ class Rig:
         store: MemoryStore | None = None,
         stages: Sequence[Stage] = (),
         decision: Callable[[], Decision] = lambda: ALLOWED,
+        jitter: float = 1.0,
     ) -> None:
         self.clock = FakeClock()
         self.log = MemoryLog()
         self.tally = Tally(self.log)
         self.store = store or MemoryStore()
-        self.narrowing = Narrowing(decision, uniform=lambda: 1.0)
+        self.narrowing = Narrowing(decision, uniform=lambda: jitter)
         self.events: list[CameraEvent] = []
         self.decisions: list[str] = []
         self._encoder = encoder or LibavEncoder(EncoderSettings())
@@ -244,6 +245,16 @@ def test_an_encoder_that_fails_costs_a_segment_and_not_the_recorder() -> None:
     assert counts.encoder_error == "the codec gave up"
     assert counts.captured == 100
     assert counts.lost > 0
+
+
+def test_a_back_off_of_no_length_costs_no_more_than_the_frame_that_failed() -> None:
+    rig = Rig(encoder=MoodyEncoder(), jitter=0.0)
+
+    rig.play([Show(frames=39, luma=LUMA)])
+
+    counts = rig.tally.counts()
+    assert counts.encoder_errors == 1
+    assert counts.stored + counts.lost == counts.captured == 39
 
 
 def test_a_camera_that_is_lost_ends_its_segment_and_the_next_session_starts_another() -> None:
