@@ -17,6 +17,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from agent.errors import ConfigurationError
@@ -177,8 +178,11 @@ def load(path: Path) -> Config:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}", hint="name one with --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
+    _refuse_unknown_variables()
     try:
         return Config(**written)
+    except SettingsError as error:
+        raise ConfigurationError(f"an environment variable is not what it must be: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -201,6 +205,18 @@ def credential(name: str) -> str | None:
         return None
     except OSError as error:
         raise ConfigurationError(f"cannot read the credential {name}: {error.strerror}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    """Pass if every variable that is spelled like a setting names a section; pydantic checks the keys in it.
+
+    Raises:
+        ConfigurationError: One does not, and would be ignored.
+    """
+    for name in os.environ:
+        section, nested, key = name.removeprefix("LAMPPOST_").lower().partition("__")
+        if name.startswith("LAMPPOST_") and nested and section not in Config.model_fields:
+            raise ConfigurationError(f"{name}: unknown section {section}", hint=_hint(f"{section}.{key}"))
 
 
 def known_keys() -> list[str]:

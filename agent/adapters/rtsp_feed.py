@@ -21,6 +21,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from agent.adapters.atomic_files import storage_error
 from agent.adapters.feed_wire import Farewell, FeedPacket, Header, encode
 from agent.adapters.libav_source import camera_error
 from agent.core.backoff import Backoff
@@ -46,10 +47,17 @@ _RTSP_OPTIONS = _OPTIONS | {
 
 
 def without_credentials(url: str) -> str:
-    """Return `url` as it may be shown and logged: no user, no password, no query."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    """Return `url` as it may be shown and logged: no user, no password, no query.
+
+    Raises:
+        UsageError: It is no address; it is not repeated, for what is malformed may hide a password anywhere.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise UsageError("the address is malformed", hint="expected rtsp://user:password@host:port/path") from None
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
 def run_feed(url: str, socket_path: Path, clock: Clock, stop: threading.Event, report: Callable[[str], object]) -> None:
@@ -63,7 +71,8 @@ def run_feed(url: str, socket_path: Path, clock: Clock, stop: threading.Event, r
         report: Told, in one line each, what happens; never sees a password.
 
     Raises:
-        UsageError: The address has another scheme.
+        UsageError: The address has another scheme, or is none.
+        StorageError: The socket cannot be made there.
     """
     name = without_credentials(url)
     if urlsplit(url).scheme not in SCHEMES:
@@ -116,12 +125,15 @@ class _Retry:
 
 @contextlib.contextmanager
 def _listening(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # Between bind and chmod the socket has the mode of the umask, but nobody can connect before listen.
-        listener.bind(str(path))
-        path.chmod(_SOCKET_MODE)
-        listener.listen(1)
+        try:
+            path.unlink(missing_ok=True)
+            # Between bind and chmod the socket has the mode of the umask, but nobody can connect before listen.
+            listener.bind(str(path))
+            path.chmod(_SOCKET_MODE)
+            listener.listen(1)
+        except OSError as error:
+            raise storage_error("listen at", path, error) from error
         listener.settimeout(_GLANCE_S)
         try:
             yield listener

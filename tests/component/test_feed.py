@@ -16,7 +16,7 @@ from agent.adapters.feed import FeedCamera
 from agent.adapters.feed_wire import FeedPacket, Header, encode
 from agent.adapters.rtsp_feed import run_feed, without_credentials
 from agent.core.video import FrameSize
-from agent.errors import CameraError, CameraGoneError, CameraStalledError, UsageError
+from agent.errors import CameraError, CameraGoneError, CameraStalledError, StorageError, UsageError
 from agent.ports import Clock
 from tests.fakes.clock import FakeClock
 from tests.fakes.network_camera import NetworkCamera
@@ -161,6 +161,22 @@ def test_other_addresses_are_refused(tmp_path: Path) -> None:
             run_feed(url, tmp_path / "feed.sock", FakeClock(), threading.Event(), print)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["rtsp://u:hunter2@camera:99999/x", "rtsp://u:hunter2@[camera/x", "rtsp://u@h:hunter2/"]
+)
+def test_a_malformed_address_is_refused_without_being_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match="malformed") as refused:
+        run_feed(url, tmp_path / "feed.sock", FakeClock(), threading.Event(), print)
+
+    assert "hunter2" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot listen at"):
+        run_feed("rtsp://camera/x", tmp_path / "absent" / "feed.sock", FakeClock(), threading.Event(), print)
 
 
 def test_a_password_is_never_shown(tmp_path: Path) -> None:

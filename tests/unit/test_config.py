@@ -91,6 +91,23 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LAMPPOST_CAMRA__RATE_HZ", "10", "LAMPPOST_CAMRA__RATE_HZ: unknown section camra"),
+        ("LAMPPOST_CAMERA__RTE_HZ", "10", r"camera\.rte_hz: unknown key"),
+        ("LAMPPOST_CAMERA", '{"id": ', "environment variable"),
+    ],
+)
+def test_a_variable_that_would_do_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError, match=message):
+        config.load(written(tmp_path, MINIMAL))
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('id = "main-and-4th"', 'id = "../etc"', "should match pattern"),
