@@ -18,6 +18,7 @@ from agent.errors import LamppostError
 COMMANDS = {
     "keys": ("keys", "Make the keys that open footage."),
     "footage": ("footage", "List, open, play and verify sealed footage."),
+    "evidence": ("evidence", "Hand footage to those the law names; verify what was handed over."),
     "charter": ("charter", "Check and compare charters: a city's law as data."),
     "city": ("city", "Found a city: its root, its officials' keys, its charter."),
     "grant": ("grant", "Draft, show, sign and publish what a camera may do."),

@@ -1,0 +1,346 @@
+"""From a leaf to the camera's signature, and from there to the witness: what the log shows of a span.
+
+The leaves of an export are a run without holes: from the last segment that ended before the
+span, or the log's first leaf, to the first that began after it, or the log's last. So nobody
+can leave a segment out, at either end neither, without the run showing it.
+
+Pure. Findings are returned, not raised: whoever reads them should learn all that is wrong.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from agent.core.log.checkpoint import Checkpoint, log_key, open_checkpoint, witnessed_at
+from agent.core.log.leaf import Event, parse_leaf
+from agent.core.log.merkle import leaf_hash, verify_consistency, verify_inclusion
+from agent.core.log.note import VerifierKey, parse_note, parse_verifier_key
+from agent.core.policy.refusals import first_problem
+from agent.core.policy.words import Sha256, Strict, VersionOne
+from agent.errors import (
+    CheckpointFormatError,
+    CheckpointSignatureError,
+    EvidenceAlteredError,
+    EvidenceError,
+    EvidenceGapError,
+    EvidenceReorderedError,
+    ForkedEvidenceError,
+    LamppostError,
+    LeafFormatError,
+    NotWitnessedError,
+    OtherCameraError,
+    OtherSignerError,
+    ProofError,
+    RewoundEvidenceError,
+)
+from provisioning.evidence.statement import StatedLog, Statement
+from provisioning.evidence.stored import Stored, stored_of
+
+MAX_PROOFS_BYTES = 128 * 1024 * 1024
+GAP = timedelta(seconds=1)  # as provisioning.footage.joining counts one
+
+# --- the file -----------------------------------------------------------------
+
+
+class ProvenLeaf(Strict):
+    """A leaf and what leads from it to the checkpoint's root, hashes in hex."""
+
+    index: Annotated[int, Field(ge=0)]
+    leaf: str
+    proof: tuple[Sha256, ...]
+
+
+class LogProofs(Strict):
+    """`log/leaves.json`: the run of leaves, and what leads from the witnessed tree to the checkpoint's."""
+
+    kind: Literal["lamppost-evidence-leaves"]
+    version: VersionOne
+    consistency: tuple[Sha256, ...]
+    leaves: Annotated[tuple[ProvenLeaf, ...], Field(min_length=1)]
+
+
+def dump_proofs(proofs: LogProofs) -> bytes:
+    """Return `proofs` as a file, a leaf a line."""
+    leaves = ",\n".join(leaf.model_dump_json() for leaf in proofs.leaves)
+    consistency = ",".join(f'"{each}"' for each in proofs.consistency)
+    return (
+        f'{{"kind":"{proofs.kind}","version":{proofs.version},"consistency":[{consistency}],"leaves":[\n{leaves}\n]}}\n'
+    ).encode()
+
+
+def parse_proofs(raw: bytes) -> LogProofs:
+    """Return the proofs in `raw`; nothing in them is verified yet.
+
+    Raises:
+        EvidenceAlteredError: They are none.
+    """
+    try:
+        return LogProofs.model_validate_json(raw)
+    except ValidationError as error:
+        raise EvidenceAlteredError(f"the leaves are none: {first_problem(error)}") from error
+
+
+# --- what to take -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Which leaves show a span.
+
+    Attributes:
+        first: Index of the first leaf to take.
+        last: Index of the last.
+        inside: The segments that hold a moment of the span, in the order of the log.
+    """
+
+    first: int
+    last: int
+    inside: tuple[Stored, ...]
+
+
+def choose_run(
+    leaves: Iterable[tuple[int, bytes]], *, starts_at: datetime, ends_at: datetime, layer: str, size: int
+) -> Run:
+    """Return which of a log's leaves show the half-open span.
+
+    Args:
+        leaves: All leaves there are, with their indices.
+        starts_at: Of the span.
+        ends_at: Of the span.
+        layer: Whose segments.
+        size: How many leaves the log has.
+
+    Raises:
+        EvidenceError: The log tells of no segment of the span.
+        LeafFormatError: A leaf is none.
+    """
+    inside: list[Stored] = []
+    before, after = 0, None
+    for index, leaf in leaves:
+        if b'"segment-stored"' not in leaf:  # most leaves, and JSON costs
+            continue
+        stored = stored_of(parse_leaf(leaf))
+        if stored is None or stored.layer != layer:
+            continue
+        if stored.overlaps(starts_at, ends_at):
+            inside.append(stored)
+            after = None
+        elif not inside and stored.ends_at <= starts_at:
+            before = index
+        elif inside and after is None and stored.starts_at >= ends_at:
+            after = index
+    if not inside:
+        raise EvidenceError(
+            "the camera's log tells of no segment of that span", hint="is it the log of this camera, and new enough?"
+        )
+    return Run(first=before, last=size - 1 if after is None else after, inside=tuple(inside))
+
+
+def gaps(
+    spans: Iterable[tuple[datetime, datetime]], *, starts_at: datetime, ends_at: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the stretches of at least a second of the half-open span that none of `spans` covers, in order."""
+    covered_to = starts_at
+    for starts, ends in sorted(spans):
+        if min(starts, ends_at) - covered_to >= GAP:
+            yield covered_to, min(starts, ends_at)
+        covered_to = max(covered_to, ends)
+    if ends_at - covered_to >= GAP:
+        yield covered_to, ends_at
+
+
+# --- what holds ---------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Chain:
+    """What the log showed.
+
+    Attributes:
+        events: The leaves that are proven to be in the camera's log, in order.
+        stored: Those of them that tell of a segment.
+        witnessed_leaves: How many leaves of the log a witness has seen.
+        witnessed_at: When, at the latest; None if none has.
+        findings: What does not hold.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    witnessed_leaves: int = 0
+    witnessed_at: datetime | None = None
+    findings: list[LamppostError] = field(default_factory=list)
+
+
+def follow(
+    statement: Statement, note: bytes, witnessed: bytes | None, proofs: LogProofs, witnesses: Sequence[VerifierKey]
+) -> Chain:
+    """Return what a camera's log shows.
+
+    Args:
+        statement: Whose signature was verified.
+        note: The camera's checkpoint.
+        witnessed: A checkpoint that a witness cosigned, of this or an earlier size; None if there is none.
+        proofs: The leaves.
+        witnesses: Whose cosignature counts; any one of them.
+    """
+    chain = Chain()
+    try:
+        key = _key(statement)
+        checkpoint = _open(note, key, statement.camera)
+    except EvidenceError as error:
+        chain.findings.append(error)
+        return chain
+    if checkpoint.size != statement.log.size:
+        chain.findings.append(
+            EvidenceAlteredError(
+                f"the checkpoint is of {checkpoint.size} leaves, the statement of {statement.log.size}"
+            )
+        )
+    _follow_leaves(chain, checkpoint, proofs, statement.log)
+    _check_ends(chain, checkpoint, statement)
+    _follow_witness(chain, checkpoint, key, witnessed, proofs, witnesses)
+    return chain
+
+
+def _key(statement: Statement) -> VerifierKey:
+    try:
+        key = parse_verifier_key(statement.log.key)
+    except CheckpointFormatError as error:
+        raise EvidenceAlteredError(f"the log's key is none: {error}") from error
+    if not key.name.startswith(f"lamppost/{statement.camera}/"):
+        raise OtherCameraError(f"the log is {key.name}, the statement is about {statement.camera}")
+    if key != log_key(statement.camera, key.public):
+        raise OtherSignerError(f"{key.name} is not the name that its key gives a log")
+    return key
+
+
+def _open(note: bytes, key: VerifierKey, camera_id: str) -> Checkpoint:
+    try:
+        return open_checkpoint(note, key)
+    except CheckpointFormatError as error:
+        raise EvidenceAlteredError(f"the checkpoint is none: {error}") from error
+    except CheckpointSignatureError as error:
+        origin = parse_note(note).text.partition("\n")[0]
+        if origin == key.name:
+            signers = {(each.name, each.key_id) for each in parse_note(note).signatures}
+            kind = EvidenceAlteredError if (key.name, key.id) in signers else OtherSignerError
+            raise kind(f"the checkpoint is not by the camera's key: {error}") from error
+        if origin.startswith(f"lamppost/{camera_id}/"):
+            raise OtherSignerError(f"the checkpoint is of {origin}, expected {key.name}") from error
+        raise OtherCameraError(f"the checkpoint is of {origin}, expected {key.name}") from error
+
+
+def _follow_leaves(chain: Chain, checkpoint: Checkpoint, proofs: LogProofs, stated: StatedLog) -> None:
+    indices = [each.index for each in proofs.leaves]
+    if indices != sorted(indices):
+        chain.findings.append(EvidenceReorderedError("the leaves are not in the order of the log"))
+    missing = sorted(set(range(stated.first_leaf, stated.last_leaf + 1)) - set(indices))
+    if missing:
+        chain.findings.append(
+            EvidenceGapError(f"{len(missing)} leaves of the log are missing, the first is {missing[0]}")
+        )
+    for each in sorted(proofs.leaves, key=lambda one: one.index):
+        try:
+            event = _proven(each, checkpoint)
+            stored = stored_of(event)
+        except EvidenceReorderedError as error:
+            chain.findings.append(error)
+        except (LeafFormatError, ProofError) as error:
+            chain.findings.append(EvidenceAlteredError(f"leaf {each.index}: {error}"))
+        else:
+            chain.events.append(event)
+            if stored is not None:
+                chain.stored.append(stored)
+
+
+def _proven(each: ProvenLeaf, checkpoint: Checkpoint) -> Event:
+    """Return the event of a leaf that is in the tree of the checkpoint, where it says it is."""
+    leaf = each.leaf.encode()
+    event = parse_leaf(leaf)
+    if event.number != each.index:
+        raise EvidenceReorderedError(f"leaf {event.number} stands where leaf {each.index} should")
+    verify_inclusion(
+        index=each.index,
+        size=checkpoint.size,
+        leaf=leaf_hash(leaf),
+        proof=[bytes.fromhex(one) for one in each.proof],
+        root=checkpoint.root,
+    )
+    return event
+
+
+def _check_ends(chain: Chain, checkpoint: Checkpoint, statement: Statement) -> None:
+    """Find whether the run goes far enough at both ends to show that nothing was left out there."""
+    if chain.findings:
+        return
+    first, last = chain.events[0].number, chain.events[-1].number
+    of_layer = {stored.index: stored for stored in chain.stored if stored.layer == statement.layer}
+    begins, ends = of_layer.get(first), of_layer.get(last)
+    if first != 0 and (begins is None or begins.ends_at > statement.span.starts_at):
+        chain.findings.append(EvidenceGapError("the leaves do not show what the camera stored just before the span"))
+    if last != checkpoint.size - 1 and (ends is None or ends.starts_at < statement.span.ends_at):
+        chain.findings.append(EvidenceGapError("the leaves do not show what the camera stored just after the span"))
+
+
+def _follow_witness(
+    chain: Chain,
+    checkpoint: Checkpoint,
+    key: VerifierKey,
+    note: bytes | None,
+    proofs: LogProofs,
+    witnesses: Sequence[VerifierKey],
+) -> None:
+    if note is None:
+        chain.findings.append(NotWitnessedError("no witness vouches for the camera's log"))
+        return
+    try:
+        seen = open_checkpoint(note, key)
+        at = _witnessed_at(note, witnesses)
+    except (CheckpointFormatError, CheckpointSignatureError) as error:
+        chain.findings.append(NotWitnessedError(f"what should be witnessed is not: {error}"))
+        return
+    if seen.size > checkpoint.size:
+        chain.findings.append(
+            RewoundEvidenceError(
+                f"the camera's log has {checkpoint.size} leaves, and at {at:%Y-%m-%d %H:%M:%S} UTC"
+                f" a witness saw {seen.size}: an earlier state was put back"
+            )
+        )
+        return
+    try:
+        verify_consistency(
+            old=seen.size,
+            new=checkpoint.size,
+            old_root=seen.root,
+            new_root=checkpoint.root,
+            proof=[bytes.fromhex(each) for each in proofs.consistency],
+        )
+    except ProofError as error:
+        chain.findings.append(ForkedEvidenceError(f"the log is not the one that was witnessed: {error}"))
+        return
+    chain.witnessed_leaves, chain.witnessed_at = seen.size, at
+    unseen = [stored for stored in chain.stored if stored.index >= seen.size]
+    if unseen:
+        chain.findings.append(
+            NotWitnessedError(f"no witness has seen leaf {unseen[0].index} and what follows; it saw {seen.size} leaves")
+        )
+
+
+def _witnessed_at(note: bytes, witnesses: Sequence[VerifierKey]) -> datetime:
+    """Return when the first witness that cosigned saw it; raise what the last one found if none did."""
+    failure = CheckpointSignatureError("no witness is named")
+    for witness in witnesses:
+        try:
+            return witnessed_at(note, witness)
+        except CheckpointSignatureError as error:
+            failure = error
+    raise failure
+
+
+def in_order(segments: Sequence[int]) -> bool:
+    """Tell whether indices rise."""
+    return all(one < following for one, following in pairwise(segments))
