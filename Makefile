@@ -6,6 +6,8 @@
 #   make fix     what the formatter and linter can mend by themselves
 #   make bench   speed and memory as ratios, measured side by side
 #   make contract  the MQTT contract as a page for integrators, in dist/contract.html
+#   make models  fetch the net that sees people, by name, version and SHA-256
+#   make privacy how much of people can be seen in what is stored (ONLY=busy,empty PRIVACY="--seconds 30 --json FILE")
 #   make lock    renew the two lock files
 #   make clean   remove what the above made
 
@@ -20,7 +22,7 @@ READY   = $(VENV)/.ready
 APT     = age ffmpeg e2fsprogs mosquitto
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto
 
-.PHONY: demo test check fix bench contract lock clean setup apt
+.PHONY: demo test check fix bench models privacy contract lock clean setup apt
 
 setup: $(READY)
 
@@ -66,6 +68,12 @@ contract: setup
 	$(BIN)/python -m provisioning.backend.contract yaml > provisioning/backend/asyncapi.yaml
 	$(BIN)/python -m provisioning.backend.contract html > dist/contract.html
 	@echo dist/contract.html
+
+models: setup
+	$(BIN)/python -m provisioning.net_weights models
+
+privacy: models
+	$(BIN)/python -m tests.privacy --pictures build/privacy $(if $(ONLY),--only $(ONLY)) $(PRIVACY)
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
