@@ -46,12 +46,20 @@ def test_every_command_is_quoted_with_the_words_of_its_help(program: str) -> Non
         assert words_of(line) in said
 
 
+def named(program: str) -> set[str]:
+    return {line.split()[0] for line in quoted(program).splitlines() if line.strip()}
+
+
 def test_every_command_of_the_table_is_quoted() -> None:
     from provisioning.__main__ import COMMANDS  # noqa: PLC0415 - the table, not the program
 
-    named = {line.split()[0] for line in quoted("lamppost").splitlines() if line.strip()}
+    assert named("lamppost") == set(COMMANDS)
 
-    assert named == set(COMMANDS)
+
+def test_every_command_of_the_agent_is_quoted() -> None:
+    said = subprocess.run(PROGRAMS["lamppost-agent"], check=True, capture_output=True, text=True).stdout
+
+    assert named("lamppost-agent") == set(re.findall(r"^    ([a-z]+) ", said, re.MULTILINE))
 
 
 def test_every_file_the_readme_points_to_exists() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import cbor2
 import pytest
 
 from agent import config
+from agent.adapters.policy_store import PolicyStore
 from agent.core.status import RecordingState
 from provisioning.clock import wait
 from tests.fakes.desk import Desk
@@ -93,21 +95,24 @@ def test_what_is_not_signed_leaves_the_camera_dark_and_is_refused_in_words(
 
 @pytest.mark.slow
 def test_a_policy_store_written_by_hand_grants_nothing(tmp_path: Path) -> None:
-    """A card whose accepted policy was put there by someone else: verified again at the start, from the root."""
+    """A card whose accepted policy was changed by someone who knows its format: every checksum fits, no signature."""
     honest = Desk(tmp_path / "honest", source="streetscene:empty", settings=SETTINGS)
     honest.publish()
     honest.camera.start()
     honest.camera.wait_for("recording", lambda status: status.state is RecordingState.RECORDING)
     honest.camera.stop()
-    store = tmp_path / "honest" / "state" / "policy"
-    for path in store.iterdir():
-        raw = path.read_bytes()
-        path.write_bytes(raw.replace(b"robber", b"ROBBER").replace(b"Robber", b"rOBBER"))
+    store = PolicyStore(tmp_path / "honest" / "state" / "policy")
+    kept = store.load()
+    assert kept.accepted is not None
+    more = kept.accepted.bundle.replace(b'"max_rate_hz":30', b'"max_rate_hz":60')
+    assert more != kept.accepted.bundle
+    store.commit(kept.floors, replace(kept.accepted, bundle=more))
 
     honest.camera.start()
     wait(LONG_ENOUGH)
-    status = honest.camera.wait_for("a status", lambda status: status.frames.captured > 0)
+    status = honest.camera.wait_for("pictures", lambda status: status.frames.captured > 0)
     honest.camera.stop()
 
     assert status.state is RecordingState.DARK
+    assert "does not verify" in status.decision.reason
     assert status.frames.stored == 0
