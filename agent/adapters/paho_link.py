@@ -26,6 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.core.topics import WILL_DELAY_S
 from agent.errors import (
     BrokerUnreachableError,
     BrokerUntrustedError,
@@ -39,8 +40,7 @@ from agent.ports import Answered, Clock, Happening, Outgoing, Received
 FAILURE = 0x80  # MQTT 5 2.4: reason codes from here on say no
 PACKET_TOO_LARGE = 0x95
 _KEEPALIVE_TIMEOUT = 0x8D
-WILL_DELAY_S = 30  # with a session that outlives it: without one the will would go out at once
-SESSION_EXPIRY_S = 120  # a command lives no longer
+SESSION_EXPIRY_S = 120  # a command lives no longer; and longer than the will delay, or the will would go out at once
 INCOMING_MAXIMUM = 4  # messages the broker may send unanswered: bounds what is in memory
 _PROPERTIES_BYTES = 128  # what properties and framing may add to topic and payload
 _RECORD_BYTES = 16 * 1024  # TLS: no more comes at once

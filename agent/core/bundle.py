@@ -19,9 +19,9 @@ from collections.abc import Mapping
 
 import cbor2
 
+from agent.core.bundle_size import MAX_BUNDLE_BYTES as MAX_BUNDLE_BYTES  # noqa: PLC0414 - exported from here too
 from agent.errors import BundleFormatError
 
-MAX_BUNDLE_BYTES = 2 * 1024 * 1024  # a thousand documents of 2 KiB; read no more than this plus one
 MAX_ENTRIES = 2048
 MAX_DOCUMENT_BYTES = 64 * 1024  # what one target may weigh; the largest real grant is under 8 KiB
 MAX_METADATA_BYTES = 512 * 1024  # python-tuf's own bound for root, the largest of its kind

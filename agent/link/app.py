@@ -24,7 +24,7 @@ from agent.adapters.reboot import reboot
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.config import Config, LinkSection
-from agent.core.bundle import MAX_BUNDLE_BYTES
+from agent.core.bundle_size import MAX_BUNDLE_BYTES
 from agent.errors import ConfigurationError
 from agent.link.commands import Commands, Reach
 from agent.link.delivery import LogDelivery

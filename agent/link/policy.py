@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from agent.adapters.inbox import PolicyInbox, read_verdict
-from agent.core.bundle import MAX_BUNDLE_BYTES
+from agent.core.bundle_size import MAX_BUNDLE_BYTES
 from agent.core.messages.policy import BundleReceipt, Reported
 from agent.core.topics import Leaf
 from agent.errors import StorageError

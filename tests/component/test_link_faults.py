@@ -110,6 +110,10 @@ class Forks:
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 
+    def peak_kib(self) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return int(status.split("VmHWM:")[1].split()[0])
+
     def close(self) -> None:
         if self.pid:
             self.kill()
@@ -144,11 +148,13 @@ def test_a_link_that_is_killed_a_hundred_times_loses_nothing(tmp_path: Path, bro
         while len(backend.leaves) < 4000:
             assert clock.monotonic_us() < deadline_us, f"stuck at leaf {len(backend.leaves)}"
             backend.hear(session)
+        peak_kib = links.peak_kib()
     finally:
         session.close()
         links.close()
 
     assert backend.leaves == whole_log(config)
+    assert peak_kib <= 60 * 1024
 
 
 def test_a_broker_that_is_killed_while_the_log_drains_loses_nothing(tmp_path: Path, broker: Mosquitto) -> None:
