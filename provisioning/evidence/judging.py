@@ -82,8 +82,8 @@ _TOLD = (
     "truncated",
 )  # by leaf and statement
 
-# The kinds of no, the one that explains most first: who forged the log also altered a file, and who put another
-# camera's segment in also left one out.
+# The kinds of no, the one that explains most first: who put another camera's segment in also left one out, and
+# whatever was done to a file, it was altered.
 KINDS: tuple[tuple[type[EvidenceError], str], ...] = (
     (OtherSignerError, "other signer"),
     (ExpiredKeyError, "expired key"),
@@ -92,8 +92,8 @@ KINDS: tuple[tuple[type[EvidenceError], str], ...] = (
     (OtherCameraError, "other camera"),
     (EvidenceCutError, "cut"),
     (EvidenceReorderedError, "reordered"),
-    (EvidenceAlteredError, "altered"),
     (EvidenceGapError, "gap"),
+    (EvidenceAlteredError, "altered"),
     (NotWitnessedError, "not witnessed"),
     (WrongRecipientError, "wrong recipient"),
 )

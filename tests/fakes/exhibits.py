@@ -3,8 +3,9 @@
 The camera's log is written by the recorder's own adapter; what is put in is what a recorder puts in.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,8 +21,10 @@ from agent.core.sealing.recipients import Recipient, X25519Identity
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
+from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.export import Custodian, Order, Sources, export
-from provisioning.evidence.statement import Statement
+from provisioning.evidence.statement import Statement, sign_statement
+from tests.fakes.city import key_of
 from tests.fakes.documents import CAMERA, NOON, grant
 from tests.fakes.footage import RATE_HZ, file_segment
 from tests.fakes.officials import enact, found, official
@@ -188,6 +191,20 @@ def order(**changes: Any) -> Order:
         "expires_at": NOON + timedelta(days=90),
     }
     return Order(**(usual | changes))
+
+
+def restate(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None, *, who: str = "custodian") -> None:
+    """Change what an export states, list its files as they are now, and sign it: what a dishonest custodian can do."""
+    path = folder / "statement.json"
+    stated = json.loads(path.read_text())
+    change(stated)
+    exhibit = Exhibit(folder)
+    stated["files"] = [
+        {"path": name, **asdict(exhibit.digest(name))}
+        for name in sorted(exhibit.names() - {"statement.json", "statement.sig"})
+    ]
+    path.write_text(json.dumps(stated, indent=2))
+    (folder / "statement.sig").write_bytes(sign_statement(path.read_bytes(), key_of(who)))
 
 
 def make_exhibit(
