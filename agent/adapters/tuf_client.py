@@ -108,6 +108,16 @@ def verify_bundle(entries: Mapping[str, bytes], *, trusted_root: bytes, now: dat
         return _read_release(updater, fetcher, Path(scratch))
 
 
+def check_trusted_root(raw: bytes) -> None:
+    """Pass if `raw` is root metadata that keeps its own signing rule; anything else could verify no bundle.
+
+    Raises:
+        PolicyError: It is not.
+    """
+    with _named_errors(), tempfile.TemporaryDirectory(prefix="lamppost-tuf-") as scratch:
+        open_updater(Path(scratch), BundleFetcher({}), trusted_root=raw, now=_ANY_TIME)
+
+
 def open_updater(folder: Path, fetcher: FetcherInterface, *, trusted_root: bytes, now: datetime) -> Updater:
     """Return the library's client at the start of one update, with our bounds and our clock.
 

@@ -13,13 +13,15 @@ from agent.adapters.keyring import credentials_folder, open_keyring
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.adapters.process_hardening import harden_process
 from agent.adapters.ring import Ring, RingSettings
+from agent.adapters.start_count import count_start
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.adapters.tile_log import TileLog
+from agent.adapters.tuf_client import check_trusted_root
 from agent.config import MIB, Config
 from agent.core.masking.masker import Caption, Masker
 from agent.core.video import Layer
-from agent.errors import ConfigurationError, StorageError
+from agent.errors import ConfigurationError, PolicyError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
@@ -62,9 +64,11 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         log = running.enter_context(open_log(config))
         publisher = Publisher(log, clock)
         running.callback(publisher.publish)
+        start = count_start(config.state.folder)
         log.append(
             "started",
             clock.now(),
+            start=start,
             software=SOFTWARE_VERSION,
             camera=config.camera.id,
             nonce=secrets.token_hex(16),  # two copies of one card part here, whatever else they do alike
@@ -74,7 +78,9 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         running.callback(lambda: _CalmLog(log).append("stopped", clock.now()))
         watch = running.enter_context(open_policy(config, clock, log))
 
-        tally = Tally(log)
+        tally = Tally(
+            log, lambda: {"software": SOFTWARE_VERSION, "start": start, "clock": watch.clock_now().quality.value}
+        )
         narrowing = Narrowing(watch.decision_now)
         store = PatientStore(lambda: open_ring(config), lambda ring: _tell_recovery(ring, log, clock.now()))
         running.callback(store.close)
@@ -186,7 +192,7 @@ def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
     """Return the watch over signed policy, with what was kept back in force.
 
     Raises:
-        ConfigurationError: There is no root to verify from.
+        ConfigurationError: There is no root to verify from, or it is none.
         StorageError: The store cannot be read.
     """
     try:
@@ -195,6 +201,13 @@ def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:
         raise ConfigurationError(
             f"cannot read the city's root {config.policy.root}: {error.strerror}",
             hint="it belongs in the device's image; without it no policy can be verified and nothing is recorded",
+        ) from error
+    try:
+        check_trusted_root(root)
+    except PolicyError as error:
+        raise ConfigurationError(
+            f"{config.policy.root} is not a city's root: {error}",
+            hint="the city's publication has it as metadata/1.root.json",
         ) from error
     return PolicyWatch(
         camera_id=config.camera.id,
@@ -232,6 +245,18 @@ def open_ring(config: Config) -> Ring:
 
 def _tell_recovery(ring: Ring, log: EventLog, now: datetime) -> None:
     found = ring.recovery
+    for segment in found.truncated:
+        log.append(
+            "segment-recovered",
+            now,
+            file=segment.path.rpartition("/")[2],
+            sha256=ring.digest(segment),
+            size_bytes=segment.size_bytes,
+            layer=segment.layer.value,
+            sequence=segment.sequence,
+            starts_at=segment.started_at.isoformat(),
+            truncated=True,
+        )
     if found.truncated or found.discarded:
         log.append(
             "recovered",

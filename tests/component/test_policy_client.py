@@ -1,6 +1,7 @@
 """A camera takes a city's policy into force, keeps it over restarts, and forgets nothing that narrows."""
 
 import contextlib
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.policy_store import FLOORS_FILE, PolicyStore
-from agent.adapters.tuf_client import verify_bundle
+from agent.adapters.tuf_client import check_trusted_root, verify_bundle
 from agent.core.bundle import decode_bundle
 from agent.core.policy.clock import SIGNING_SLACK, ClockQuality
 from agent.core.policy.documents import Document, canonical_document
@@ -432,3 +433,18 @@ def test_documents_arrive_byte_for_byte() -> None:
     release = verify_bundle(decode_bundle(city.publish()), trusted_root=city.trusted_root, now=NOON)
 
     assert canonical_document(grant()) in [document.raw for document in release.documents]
+
+
+# --- the root in the image --------------------------------------------------------
+
+
+def test_a_root_in_the_image_is_known_for_one_before_a_bundle_comes() -> None:
+    city = recording_city()
+    city.publish()
+    unsigned = json.dumps({**json.loads(city.trusted_root), "signatures": []}).encode()
+
+    check_trusted_root(city.trusted_root)
+
+    for raw in (b"", b'{"signed":{}}', unsigned, city.entries["metadata/timestamp.json"]):
+        with pytest.raises(PolicyError):
+            check_trusted_root(raw)
