@@ -148,8 +148,11 @@ class RunningSegment(Protocol):
         """
         ...
 
-    def abandon(self) -> None:
-        """Close as it is; what can be opened of it is kept, marked truncated. Never raises; twice is fine."""
+    def abandon(self) -> StoredSegment | None:
+        """Close as it is; what can be opened of it is kept, marked truncated, and returned. Never raises.
+
+        None if nothing is kept, it cannot be settled now, or it was finished. Twice is fine.
+        """
         ...
 
 

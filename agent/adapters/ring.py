@@ -26,6 +26,7 @@ start a segment for which there is no room.
 """
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -205,6 +206,19 @@ class Ring:
                     self._prune(path)
         except OSError as error:
             raise storage_error("remove footage from", path, error) from error
+
+    def digest(self, segment: StoredSegment) -> str:
+        """Return the SHA-256, in hex, of a segment's file: of one that a crash ended, nobody counted along.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        path = self._folder / segment.path
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise storage_error("read", path, error) from error
 
     def use(self) -> RingUse:
         """Return how full the ring is; cheap."""
@@ -415,6 +429,7 @@ class RingSegment:
         self._descriptor = descriptor
         self._size_bytes = 0
         self._over = False
+        self._kept: StoredSegment | None = None
 
     def append(self, fragment: SealedFragment) -> None:
         """Write and `fdatasync`.
@@ -448,15 +463,16 @@ class RingSegment:
         self._over = True
         return stored
 
-    def abandon(self) -> None:
-        """Close as it is; what can be opened of it is kept and marked truncated. Never raises."""
+    def abandon(self) -> StoredSegment | None:
+        """Close as it is; what can be opened of it is kept, marked truncated, and returned. Never raises."""
         if self._over:
-            return
+            return self._kept
         self._over = True
         with contextlib.suppress(OSError):  # a failing disk says so once more
             self._close()
         with contextlib.suppress(OSError, StorageError):  # `probe`, or the next start of the ring, tries again
-            self._ring.over(self)
+            self._kept = self._ring.over(self)
+        return self._kept
 
     def _write(self, fragment: SealedFragment) -> None:
         if not fragment.sealed:

@@ -56,7 +56,7 @@ class TileLog:
         camera_id: Whose log it is.
         keyring: Signs its checkpoints.
         max_file_bytes: Length at which the next file of entries is begun.
-        keep_files: How many files of entries to keep.
+        keep_files: How many files of entries to keep; the default, a gigabyte, is 90 days of segments of one layer.
         disk: How files are written.
 
     Raises:
@@ -71,7 +71,7 @@ class TileLog:
         keyring: Keyring,
         *,
         max_file_bytes: int = 4 * 1024 * 1024,
-        keep_files: int = 64,
+        keep_files: int = 256,
         disk: Disk | None = None,
     ) -> None:
         self._folder = folder

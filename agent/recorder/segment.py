@@ -5,34 +5,50 @@ abandoned: what is on disk then is a truncated segment, which opens up to its la
 whole chunk, and recovery marks it so.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from agent.core.policy.decision import Decision, Originals
+from agent.core.retention import StoredSegment
 from agent.core.sealing.recipients import parse_recipients
 from agent.core.sealing.segment import SealedFragment, SegmentSealer
 from agent.core.video import Layer, MaskedFrame, RawFrame, StreamMode
+from agent.errors import StorageError
 from agent.ports import Encoder, RunningSegment, SegmentEncoder, SegmentTags, Store
+from agent.recorder.account import SegmentAccount
 from agent.recorder.tally import Tally
+
+_log = logging.getLogger(__name__)
 
 
 class LayerTrack:
     """One layer of one running segment: masked frames in, sealed bytes on disk."""
 
     def __init__(
-        self, encoder: SegmentEncoder, sealer: SegmentSealer, file: RunningSegment, tally: Tally | None
+        self,
+        encoder: SegmentEncoder,
+        sealer: SegmentSealer,
+        file: RunningSegment,
+        account: SegmentAccount,
+        tally: Tally,
+        *,
+        counting: bool,
     ) -> None:
         self._encoder = encoder
         self._sealer = sealer
         self._file = file
-        self._tally = tally  # of the masked layer only: a frame in two layers is one frame
+        self._account = account
+        self._tally = tally
+        self._counting = counting  # in the masked layer only: a frame in two layers is one frame
         self.pushed = 0
         self.stored = 0
 
     def push(self, frame: MaskedFrame) -> None:
         """Encode one frame, and seal and store the fragment it completed, if any."""
         self.pushed += 1
+        self._account.frame(frame)
         fragment = self._encoder.push(frame)
         if fragment is not None:
             self._store(self._sealer.push(fragment))
@@ -40,15 +56,26 @@ class LayerTrack:
     def finish(self) -> None:
         """Bring all that is left to disk under the segment's final name."""
         sealed = self._sealer.finish(self._encoder.finish())
-        self._file.finish(sealed)
+        stored = self._file.finish(sealed)
         self._count(sealed)
+        self._log(stored)
 
     def abandon(self) -> None:
         """Let go of everything as it is. Never raises."""
         self._encoder.abandon()
-        self._file.abandon()
-        if self._tally is not None:
+        kept = self._file.abandon()
+        if self._counting:
             self._tally.lost(self.pushed - self.stored)
+        if kept is None:
+            return
+        try:
+            self._log(kept)
+        except StorageError as error:
+            _log.error("%s is not in the log: %s", kept.path, error)
+
+    def _log(self, stored: StoredSegment) -> None:
+        facts = self._account.facts(stored, pushed=self.pushed, frames=self.stored)
+        self._tally.segment(self._account.ends_at or stored.started_at, facts)
 
     def _store(self, sealed: SealedFragment) -> None:
         self._file.append(sealed)
@@ -56,7 +83,8 @@ class LayerTrack:
 
     def _count(self, sealed: SealedFragment) -> None:
         self.stored += sealed.frames
-        if self._tally is not None:
+        self._account.confirmed(sealed)
+        if self._counting:
             self._tally.stored(sealed)
 
 
@@ -117,14 +145,16 @@ class SegmentMaker:
         tracks: dict[Layer, LayerTrack] = {}
         try:
             for layer, sealed_to in recipients.items():
-                tracks[layer] = self._track(layer, sealed_to, mode, first)
+                tracks[layer] = self._track(layer, sealed_to, mode, decision, first)
         except BaseException:
             for track in tracks.values():
                 track.abandon()
             raise
         return Segment(tracks, self._tally)
 
-    def _track(self, layer: Layer, recipients: Sequence[str], mode: StreamMode, first: RawFrame) -> LayerTrack:
+    def _track(
+        self, layer: Layer, recipients: Sequence[str], mode: StreamMode, decision: Decision, first: RawFrame
+    ) -> LayerTrack:
         sealer = SegmentSealer(parse_recipients(recipients))
         tags = SegmentTags(camera_id=self._camera_id, layer=layer, first_captured_at=first.captured_at)
         encoder = self._encoders[layer].start(mode, tags)
@@ -133,4 +163,5 @@ class SegmentMaker:
         except BaseException:
             encoder.abandon()
             raise
-        return LayerTrack(encoder, sealer, file, self._tally if layer is Layer.MASKED else None)
+        account = SegmentAccount(mode, decision, sealer.header)
+        return LayerTrack(encoder, sealer, file, account, self._tally, counting=layer is Layer.MASKED)

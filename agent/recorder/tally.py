@@ -5,12 +5,13 @@ that failed closed becomes two log entries, its beginning and its end, not one a
 """
 
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.core.sealing.segment import SealedFragment
 from agent.core.video import MaskedFrame
-from agent.ports import EventLog
+from agent.ports import EventLog, Fact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +47,16 @@ class Counts:
 
 
 class Tally:
-    """Counts, and logs what a count alone would not tell."""
+    """Counts, and logs what a count alone would not tell.
 
-    def __init__(self, log: EventLog) -> None:
+    Args:
+        log: Where to.
+        circumstances: What each segment's leaf says besides, such as the software and the clock.
+    """
+
+    def __init__(self, log: EventLog, circumstances: Callable[[], Mapping[str, Fact]] = dict) -> None:
         self._log = log
+        self._circumstances = circumstances
         self._lock = threading.Lock()
         self._counts = Counts()
         self._hidden_since: datetime | None = None  # start of the running span of frames failed closed
@@ -88,6 +95,14 @@ class Tally:
     def stored(self, fragment: SealedFragment) -> None:
         """Count what the disk confirmed."""
         self._add(stored=fragment.frames, fragments=1, written_bytes=len(fragment.sealed))
+
+    def segment(self, at: datetime, facts: Mapping[str, Fact]) -> None:
+        """Log a segment that is on the disk for good.
+
+        Raises:
+            StorageError: It could not be logged.
+        """
+        self._log.append("segment-stored", at, **facts, **self._circumstances())
 
     def lost(self, frames: int) -> None:
         """Count frames that were to be stored and will not be."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from io import BytesIO
 
 import av
@@ -11,15 +12,16 @@ import pytest
 from numpy.typing import NDArray
 
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
+from agent.core.log.digest import digest_of
 from agent.core.masking.blocks import FILL_Y, BlockMask
 from agent.core.masking.masker import Masker, Stage
 from agent.core.policy.decision import Decision, Originals
-from agent.core.sealing.age_file import open_stream
+from agent.core.sealing.age_file import open_stream, read_header
 from agent.core.sealing.recipients import X25519Identity
-from agent.core.video import FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
+from agent.core.video import Fragment, FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
 from agent.core.zones import View, Zone
 from agent.errors import CameraError, EncoderError, StorageError, StorageFullError, TruncatedError, WrongIdentityError
-from agent.ports import Encoder, SegmentEncoder, SegmentTags
+from agent.ports import Encoder, Fact, SegmentEncoder, SegmentTags
 from agent.recorder import pipeline
 from agent.recorder.narrowing import Narrowing
 from agent.recorder.segment import SegmentMaker
@@ -128,6 +130,59 @@ def test_frames_come_out_masked_exactly_in_the_zone() -> None:
     assert rig.tally.counts().stored == 15
 
 
+def segment_leaves(rig: Rig) -> list[dict[str, Fact]]:
+    return [facts for kind, facts in rig.log.events if kind == "segment-stored"]
+
+
+def test_each_segment_is_logged_with_the_digest_of_what_is_stored_and_what_it_holds() -> None:
+    rig = Rig()
+
+    rig.play([Show(frames=150, luma=LUMA)])
+
+    first, second = segment_leaves(rig)
+    for facts, segment in zip((first, second), rig.store.segments(), strict=True):
+        content = bytes(rig.store.files[segment.path])
+        header = bytes(read_header(iter([content])))
+        assert facts["file"] == segment.path.rpartition("/")[2]
+        assert facts["size_bytes"] == len(content)
+        assert facts["sha256"] == sha256(content).hexdigest()
+        assert facts["header_sha256"] == sha256(header).hexdigest()
+        assert facts["payload_sha256"] == sha256(content[len(header) :]).hexdigest()
+        assert facts["decision"] == digest_of(ALLOWED)
+    assert (first["frames_in"], first["frames_stored"], first["frames_dropped"]) == (100, 100, 0)
+    assert (second["frames_in"], second["sequence"], second["truncated"]) == (50, 2, False)
+    assert first["ends_at"] == second["starts_at"]
+    assert int(str(second["first_pts_us"])) - int(str(first["last_pts_us"])) == 100_000
+
+
+def test_a_segment_that_fails_is_logged_as_far_as_it_is_on_the_disk() -> None:
+    rig = Rig(encoder=HeavyEncoder())
+
+    rig.play([Show(frames=60, luma=LUMA)])
+
+    kept = {segment.path.rpartition("/")[2]: segment for segment in rig.store.segments()}
+    leaves = segment_leaves(rig)
+    assert any(segment.truncated for segment in kept.values())
+    assert {str(facts["file"]) for facts in leaves} == kept.keys()
+    for facts in leaves:
+        segment = kept[str(facts["file"])]
+        assert facts["truncated"] == segment.truncated
+        assert facts["sha256"] == sha256(bytes(rig.store.files[segment.path])).hexdigest()
+
+
+def test_a_segment_that_cannot_be_logged_stops_recording() -> None:
+    rig = Rig()
+
+    def between_frames() -> None:
+        rig.log.failing = StorageError("the log is read-only") if rig.tally.counts().captured > 90 else None
+
+    rig.play([Show(frames=120, luma=LUMA)], between_frames=between_frames)
+
+    assert rig.tally.counts().storage_error == "the log is read-only"
+    assert segment_leaves(rig) == []
+    assert rig.tally.counts().unwanted > 0  # until the next try
+
+
 def test_no_segment_mixes_two_decisions_and_the_new_one_holds_from_the_next_frame() -> None:
     both = replace(ALLOWED, zones=(LEFT, RIGHT))
     rig = Rig(decision=lambda: both if rig.tally.counts().captured > 10 else ALLOWED)
@@ -210,6 +265,30 @@ def test_a_disk_that_fails_stops_recording_with_a_reason_and_recording_returns_b
     assert f"permitted, but not possible: {error}" in reasons
     assert rig.tally.counts().storage_error == str(error)
     assert all(hidden(segment, slice(0, 16)) for segment in footage)
+
+
+class HeavyEncoder:
+    """Makes a fragment of more than a chunk of each frame, and fails at every twentieth."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def start(self, mode: StreamMode, tags: SegmentTags) -> SegmentEncoder:
+        return self
+
+    def push(self, frame: MaskedFrame) -> Fragment:
+        self.frames += 1
+        if self.frames % 20 == 0:
+            raise EncoderError("the codec gave up")
+        return Fragment(
+            clear=bytes(100_000), frames=1, first_captured_at=frame.captured_at, last_captured_at=frame.captured_at
+        )
+
+    def finish(self) -> None:
+        return None
+
+    def abandon(self) -> None:
+        pass
 
 
 class MoodyEncoder:

@@ -90,6 +90,7 @@ class MemorySegment:
         self._store = store
         self._name = name
         self._over = False
+        self._kept: StoredSegment | None = None
 
     def append(self, fragment: SealedFragment) -> None:
         """Keep the bytes."""
@@ -111,12 +112,13 @@ class MemorySegment:
         self._over = True
         return self._store._rename(self._name, self._name.finished())
 
-    def abandon(self) -> None:
+    def abandon(self) -> StoredSegment | None:
         """Keep what can be opened, which for age is nothing below one chunk."""
         if self._over:
-            return
+            return self._kept
         self._over = True
         if len(self._store.files[self._name.path]) > 1 << 16:
-            self._store._rename(self._name, self._name.cut_short())
+            self._kept = self._store._rename(self._name, self._name.cut_short())
         else:
             del self._store.files[self._name.path]
+        return self._kept

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from agent.core.mp4 import free_box
 from agent.core.sealing.age_file import Sealer
-from agent.core.sealing.chunks import CHUNK_BYTES
+from agent.core.sealing.chunks import CHUNK_BYTES, PAYLOAD_NONCE_BYTES
 from agent.core.sealing.recipients import Recipient
 from agent.core.video import Fragment
 
@@ -48,6 +48,11 @@ class SegmentSealer:
         self._sealer = Sealer(recipients)
         self._unsent = self._sealer.header
         self._waiting_frames = 0
+
+    @property
+    def header(self) -> bytes:
+        """The age header, without the payload nonce."""
+        return self._sealer.header[:-PAYLOAD_NONCE_BYTES]
 
     def push(self, fragment: Fragment) -> SealedFragment:
         """Take a fragment; what is older than it is recoverable from what this returns."""
