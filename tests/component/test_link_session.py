@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.adapters.status_file import StatusFile
 from agent.core.bundle import MAX_BUNDLE_BYTES
@@ -320,3 +322,24 @@ def test_what_a_broker_refuses_is_told_in_the_status(tmp_path: Path, broker: Fak
             broker, lambda: any("up/reported" in error for each in statuses(broker) for error in each.link.last_errors)
         )
         assert give(broker, ask("ping")).outcome is Outcome.DONE
+
+
+def test_an_operators_reboot_is_answered_before_it_happens(
+    tmp_path: Path, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+    answered_before = threading.Event()
+
+    def reboot() -> None:
+        if replies(broker):
+            answered_before.set()
+
+    monkeypatch.setattr("agent.link.app.reboot", reboot)
+    config = link_config(tmp_path, operator_keys=[operator.public_key().public_bytes_raw().hex()])
+    plain = ask("reboot")
+    signed = plain.model_copy(update={"signature": operator.sign(plain.signed_bytes()).hex()})
+
+    with running_link(config, broker, TrustedClock()):
+        until(broker, lambda: bool(reports(broker)))
+        assert give(broker, signed).outcome is Outcome.ACCEPTED
+        assert answered_before.wait(60)
