@@ -71,7 +71,7 @@ class PeopleMask:
             return
         self._last_look_us = max(self._last_look_us or look.pts_us, look.pts_us)
         state = self._state
-        state.sightings.add(look)
+        state.sightings.add(look, _hold(state, self._last_pts_us or look.pts_us))
         people = tuple(sighting for sighting in look.sightings if sighting.kind is Kind.PERSON)
         person = touched(state.raster, people, least_score=DOUBTS_FROM_SCORE, across=_MIDDLE_ACROSS, down=_MIDDLE_DOWN)
         state.scene.credit(covered(state.raster, look.regions), person)

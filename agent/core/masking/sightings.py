@@ -2,8 +2,9 @@
 
 A *look* is one run of the detector over parts of one frame. A *sighting* is a box
 in it. A sighting is believed where it was seen, grown, for `HOLD_US` after its
-frame, whatever later looks say: detectors blink. One that moves is carried along
-by its last step.
+frame, whatever later looks say: detectors blink. Where the picture differs from the
+scene it is believed for `MOVING_HOLD_US` only: there motion hides who it is, as long as they
+are there, and a box that stays behind hides nobody.
 
 A sighting is a place and a kind. It has no identity: nothing in here says that a
 person seen now is one seen before.
@@ -19,9 +20,10 @@ import numpy as np
 from agent.core.masking.cells import CellGrid, Raster
 
 HOLD_US = 2_000_000
+MOVING_HOLD_US = 1_000_000  # two looks
+MOVING_RATIO = 0.25  # of the box's cells; a person fills about half of theirs
 GROW_ACROSS, GROW_DOWN = 0.25, 0.12  # of the box's width and height, on each side
 MOST_SIGHTINGS = 200  # more in one look and the net has lost its mind; the look is refused
-MOST_LOOKS = 16
 
 
 class Kind(StrEnum):
@@ -81,24 +83,30 @@ class Look:
 
 
 class Sightings:
-    """The sightings of the last two seconds, on one raster."""
+    """The sightings that are believed, on one raster."""
 
     def __init__(self, raster: Raster) -> None:
         self._raster = raster
-        self._looks: list[Look] = []
+        self._believed: list[tuple[int, Sighting]] = []  # until when, which
 
-    def add(self, look: Look) -> None:
-        """Believe a look from now on."""
-        self._looks.append(look)
-        del self._looks[:-MOST_LOOKS]
+    def add(self, look: Look, moving: CellGrid) -> None:
+        """Believe a look from now on.
+
+        Args:
+            look: What was seen.
+            moving: Cells that are hidden because the picture differs from the scene there.
+        """
+        for sighting in look.sightings:
+            where = sighting.where
+            cells = moving[self._raster.rectangle(where.left, where.top, where.right, where.bottom)]
+            carried = cells.size > 0 and float(cells.mean()) >= MOVING_RATIO
+            self._believed.append((look.pts_us + (MOVING_HOLD_US if carried else HOLD_US), sighting))
 
     def cells(self, now_us: int, *, least_score: float) -> CellGrid:
         """Return the cells that believed sightings of at least `least_score` touch, grown."""
-        self._looks = [look for look in self._looks if now_us - look.pts_us <= HOLD_US]
-        grid = np.zeros(self._raster.shape, np.bool_)
-        for look in self._looks:
-            grid |= touched(self._raster, look.sightings, least_score=least_score, across=GROW_ACROSS, down=GROW_DOWN)
-        return grid
+        self._believed = [one for one in self._believed if now_us <= one[0]]
+        believed = tuple(sighting for _, sighting in self._believed)
+        return touched(self._raster, believed, least_score=least_score, across=GROW_ACROSS, down=GROW_DOWN)
 
 
 def touched(
