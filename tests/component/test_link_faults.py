@@ -163,7 +163,8 @@ def test_a_broker_that_is_killed_while_the_log_drains_loses_nothing(tmp_path: Pa
     backend = FakeBackend()
     way = paho(broker.address("backend"))
 
-    with running_link(config, paho(broker.address(CAMERA))):
+    # The link waits a second, so that the backend is mostly back first: what nobody hears costs twenty seconds.
+    with running_link(config, paho(broker.address(CAMERA)), jitter=1.0):
         for wanted in (500, 2000, 3500):
             backend.hear_until(way, lambda wanted=wanted: len(backend.leaves) >= wanted)  # type: ignore[misc]
             broker.kill()

@@ -59,13 +59,13 @@ def write_leaves(config: Config, count: int, *, size: int = 100) -> None:
 
 
 @contextmanager
-def running_link(config: Config, broker: Broker, clock: Clock | None = None) -> Iterator[None]:
+def running_link(config: Config, broker: Broker, clock: Clock | None = None, *, jitter: float = 0.0) -> Iterator[None]:
     """Run a link on a thread; it is stopped and must have ended well when the context ends."""
     stop = threading.Event()
     failed: list[BaseException] = []
     with ExitStack() as running:
         supervisor = compose(config, broker, clock or SystemClock(), running)
-        supervisor._uniform = lambda: 0.0
+        supervisor._uniform = lambda: jitter
 
         def run() -> None:
             try:
