@@ -19,7 +19,7 @@ from agent.core.messages.presence import Birth, Status
 from agent.core.topics import Leaf, Topic
 from agent.errors import MessageFormatError
 from provisioning.backend.log_cursor import advance
-from provisioning.backend.store import CameraRecord, LogRecord, Transaction
+from provisioning.backend.store import LogRecord, Standing, Transaction
 
 PAYLOADS: dict[Leaf, type[Birth | Status | Reported | LogBatch | Reply]] = {
     Leaf.BIRTH: Birth,
@@ -92,13 +92,16 @@ def collect(arrived: Sequence[Arrived], fleet: Transaction, *, now: datetime) ->
         now: Current UTC time.
     """
     turn = Turn(outgoing=[], connected=[], replies=[], statuses=[], messages={})
+    met: set[str] = set()
     for one in arrived:
         kind = PAYLOADS.get(one.topic.leaf)
         if kind is None or not one.payload:  # a retained message that somebody cleared arrives empty
             continue
         turn.messages[one.topic.leaf] = turn.messages.get(one.topic.leaf, 0) + 1
         camera_id = one.topic.camera_id
-        fleet.cameras.meet(camera_id, now=now)
+        if camera_id not in met:
+            met.add(camera_id)
+            fleet.cameras.meet(camera_id, now=now)
         try:
             message = kind.from_bytes(one.payload)
             _agree(message, one.topic)
@@ -128,25 +131,25 @@ def _agree(message: Birth | Status | Reported | LogBatch | Reply, topic: Topic) 
 
 
 def _take_birth(turn: Turn, fleet: Transaction, birth: Birth, *, retained: bool, now: datetime) -> None:
-    known = fleet.cameras.get(birth.camera_id)
-    if known is not None and known.birth is not None and birth.sequence < known.birth.sequence:
+    known = fleet.cameras.standing(birth.camera_id)
+    if known is not None and known.birth_sequence is not None and birth.sequence < known.birth_sequence:
         if retained or not birth.online:
             return  # a late will of a connection that another has followed
         # It connects right now and counts from further back: its card was replaced, or copied.
-        words = f"birth {birth.sequence} after birth {known.birth.sequence}"
+        words = f"birth {birth.sequence} after birth {known.birth_sequence}"
         _incident(turn, fleet, birth.camera_id, "birth-sequence-restarted", words, now=now)
     fleet.cameras.note(birth.camera_id, birth, now=now)
     if birth.online and not retained:
         turn.connected.append(birth.camera_id)
     if birth.online and known is not None and known.log_id is not None:
-        turn.outgoing.append(_ack(known.camera_id, known.log_id, known.log_next))
+        turn.outgoing.append(_ack(birth.camera_id, known.log_id, known.log_next))
 
 
 def _take_batch(turn: Turn, fleet: Transaction, batch: LogBatch, *, now: datetime) -> None:
     camera_id, log_id = batch.camera_id, batch.log_id
     before = fleet.logs.get(camera_id, log_id)
     if before is None:
-        _meet_log(turn, fleet, fleet.cameras.get(camera_id), batch, now=now)
+        _meet_log(turn, fleet, fleet.cameras.standing(camera_id), batch, now=now)
     log = before or LogRecord(camera_id=camera_id, log_id=log_id, next=0, camera_next=0, lost=0)
     end = batch.first + len(batch.leaves)
     kept = fleet.logs.leaves(camera_id, log_id, batch.first, end) if batch.first < log.next else {}
@@ -164,16 +167,16 @@ def _take_batch(turn: Turn, fleet: Transaction, batch: LogBatch, *, now: datetim
     lost_leaves = log.lost + sum(beyond - first for first, beyond in progress.lost)
     after = replace(log, next=progress.next, camera_next=max(batch.next, end), lost=lost_leaves)
     if after != log:
-        fleet.logs.put(after, now=now)
+        fleet.logs.move(after)
     if not batch.requested:
         turn.outgoing.append(_ack(camera_id, log_id, progress.next))
 
 
-def _meet_log(turn: Turn, fleet: Transaction, known: CameraRecord | None, batch: LogBatch, *, now: datetime) -> None:
+def _meet_log(turn: Turn, fleet: Transaction, known: Standing | None, batch: LogBatch, *, now: datetime) -> None:
     if known is not None and known.log_id is not None:
         words = f"log {batch.log_id} began at leaf {batch.first}, after log {known.log_id} with {known.log_next} leaves"
         _incident(turn, fleet, batch.camera_id, "new-log", words, now=now)
-    fleet.logs.put(
+    fleet.logs.begin(
         LogRecord(camera_id=batch.camera_id, log_id=batch.log_id, next=0, camera_next=batch.next, lost=0), now=now
     )
     fleet.cameras.note_log(batch.camera_id, batch.log_id)

@@ -128,7 +128,7 @@ def start_catching_up(fleet: Transaction, status: Status, *, now: datetime) -> b
     Returns:
         Whether it was asked just now.
     """
-    known = fleet.cameras.get(status.camera_id)
+    known = fleet.cameras.standing(status.camera_id)
     if known is None or known.log_id is None or status.link.queue.acked <= known.log_next:
         return False
     asked = fleet.commands.of(status.camera_id, name=CommandName.LOG_SEND, limit=1)

@@ -67,6 +67,7 @@ _cameras = Table(
     Column("first_seen_at", _Utc, nullable=False),
     Column("birth", Text),
     Column("birth_received_at", _Utc),
+    Column("birth_sequence", BigInteger),
     Column("status", Text),
     Column("status_received_at", _Utc),
     Column("reported", Text),
@@ -165,6 +166,21 @@ class CameraRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What of a camera is asked for with every message it sends.
+
+    Attributes:
+        birth_sequence: Of its last birth, or None before any.
+        log_id: The log it writes now, or None.
+        log_next: The cursor of that log.
+    """
+
+    birth_sequence: int | None
+    log_id: str | None
+    log_next: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogRecord:
     """How far one log has got."""
 
@@ -233,6 +249,15 @@ class CameraTable:
         row = self._connection.execute(query.where(_cameras.c.camera_id == camera_id)).one_or_none()
         return None if row is None else _camera(row)
 
+    def standing(self, camera_id: str) -> Standing | None:
+        """Return the part of one camera's record that every message asks for, or None."""
+        columns = (_cameras.c.birth_sequence, _cameras.c.log_id, _logs.c.next)
+        query = select(*columns).join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
+        row = self._connection.execute(query.where(_cameras.c.camera_id == camera_id)).one_or_none()
+        if row is None:
+            return None
+        return Standing(birth_sequence=row.birth_sequence, log_id=row.log_id, log_next=row.next or 0)
+
     def meet(self, camera_id: str, *, now: datetime) -> None:
         """Note that there is such a camera."""
         if self._connection.scalar(select(_cameras.c.camera_id).where(_cameras.c.camera_id == camera_id)) is None:
@@ -241,7 +266,10 @@ class CameraTable:
     def note(self, camera_id: str, message: Birth | Status | Reported, *, now: datetime) -> None:
         """Keep the newest of its kind."""
         column = {Birth: "birth", Status: "status", Reported: "reported"}[type(message)]
-        self._set(camera_id, {column: message.model_dump_json(), f"{column}_received_at": now})
+        values: dict[str, object] = {column: message.model_dump_json(), f"{column}_received_at": now}
+        if isinstance(message, Birth):
+            values["birth_sequence"] = message.sequence
+        self._set(camera_id, values)
 
     def note_log(self, camera_id: str, log_id: str) -> None:
         """Keep which log the camera writes now."""
@@ -270,13 +298,23 @@ class LogTable:
             return None
         return LogRecord(camera_id=camera_id, log_id=log_id, next=row.next, camera_next=row.camera_next, lost=row.lost)
 
-    def put(self, record: LogRecord, *, now: datetime) -> None:
-        """Keep how far one log has got."""
-        key = {"camera_id": record.camera_id, "log_id": record.log_id}
-        values = {"next": record.next, "camera_next": record.camera_next, "lost": record.lost}
+    def begin(self, record: LogRecord, *, now: datetime) -> None:
+        """Keep that there is such a log, and how far it has got."""
+        self._connection.execute(
+            _logs.insert().values(
+                camera_id=record.camera_id,
+                log_id=record.log_id,
+                next=record.next,
+                camera_next=record.camera_next,
+                lost=record.lost,
+                first_seen_at=now,
+            )
+        )
+
+    def move(self, record: LogRecord) -> None:
+        """Keep how far a log has got that is there already."""
         update = _logs.update().where(_logs.c.camera_id == record.camera_id, _logs.c.log_id == record.log_id)
-        if self._connection.execute(update.values(**values)).rowcount == 0:
-            self._connection.execute(_logs.insert().values(**key, **values, first_seen_at=now))
+        self._connection.execute(update.values(next=record.next, camera_next=record.camera_next, lost=record.lost))
 
     def leaves(self, camera_id: str, log_id: str, first: int, end: int) -> dict[int, bytes]:
         """Return the stored leaves in a half-open range, by index, in order."""

@@ -26,7 +26,7 @@ KIB = 1024
 # MQTT 5 3.3.2: the fixed header, the topic and the properties around a bundle are far below this.
 MAX_PACKET_BYTES = MAX_BUNDLE_BYTES + 64 * KIB
 MAX_INFLIGHT = 256  # also the Receive Maximum that clients are told
-MAX_QUEUED = 2_000
+MAX_QUEUED = 50_000  # what 10,000 cameras say when they come back at once, for a backend that is behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +88,9 @@ persistent_client_expiration 14d
 max_packet_size {MAX_PACKET_BYTES}
 # Sent and not yet acknowledged, a client; cameras are told as Receive Maximum.
 max_inflight_messages {MAX_INFLIGHT}
-# For the backend while it restarts; a camera's own log is its queue.
+# For the backend while it is behind or restarts. A camera has no session to queue for: its log is its queue.
 max_queued_messages {MAX_QUEUED}
-max_queued_bytes {16 * KIB * KIB}
+max_queued_bytes {256 * KIB * KIB}
 queue_qos0_messages false
 # A camera that asks for no keep-alive would never be missed.
 max_keepalive 300
