@@ -65,3 +65,12 @@ def test_the_city_knew_before(exhibit: Path) -> None:
 
     assert [event.kind for event in events] == ["evidence-export-begun", "evidence-exported"]
     assert events[0].facts["case"] == "2026-CR-118"
+
+
+def test_no_clear_picture_is_in_an_export(exhibit: Path) -> None:
+    clear = {path for path in exhibit.rglob("*") if path.is_file() and b"ftyp" in path.read_bytes()[:64]}
+    sealed = [path for path in exhibit.rglob("*.age") if not path.read_bytes().startswith(b"age-encryption.org/v1\n")]
+
+    assert clear == set()
+    assert sealed == []
+    assert len(list(exhibit.rglob("*.age"))) == 6
