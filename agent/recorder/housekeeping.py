@@ -1,7 +1,8 @@
 """Make the store obey policy and fit: carry out what `agent.core.retention` plans.
 
 What disappears is explained: the log says what goes and why before it goes. A crash
-between the two leaves a removal announced twice, never one unexplained.
+between the two leaves a removal announced twice, never one unexplained. An erasure
+is also confirmed, once its footage is gone.
 
 Age is counted up to the newest time that is proven to be past, never by the wall
 clock, and only against a retention period that a policy states: a clock that jumps
@@ -62,6 +63,8 @@ def keep_house(store: Store, log: EventLog, *, decision: Decision, clock: ClockS
         if segments:
             log.append("removal", clock.now, reason=reason, **_account(segments))
             store.remove(segments)
+    if plan.erased:  # who ordered it must learn that it was done, not only that it was begun
+        log.append("erasure-done", clock.now, held=plan.held, **_account(plan.erased))
     return Housekept(
         removed=len(plan.removals),
         removed_bytes=sum(segment.size_bytes for segment in plan.removals),

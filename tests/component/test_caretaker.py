@@ -136,7 +136,7 @@ def test_what_was_running_when_erasure_was_ordered_goes_when_it_is_over(bench: B
     bench.tick(1)
 
     assert bench.store.segments() == []
-    assert bench.log.kinds == ["removal", "removal"]
+    assert bench.log.kinds == ["removal", "erasure-done"] * 2
 
 
 def test_an_erasure_that_the_disk_refuses_is_tried_now_and_then(bench: Bench) -> None:

@@ -117,8 +117,24 @@ def test_erasure_takes_all_but_held_footage_even_without_a_clock() -> None:
 
     assert gone not in store.segments()
     assert store.segments() == [kept]
-    assert [facts["reason"] for _, facts in log.events] == ["erased"]
+    assert log.kinds == ["removal", "erasure-done"]
+    assert log.events[0][1]["reason"] == "erased"
+    assert (log.events[1][1]["segments"], log.events[1][1]["held"]) == (1, 1)
     assert (done.removed, done.held) == (1, 1)
+
+
+def test_an_erasure_that_the_disk_refuses_is_not_confirmed() -> None:
+    store, segments = filled(DAY)
+    store.failing = StorageError("read-only")
+    log = MemoryLog()
+
+    with pytest.raises(StorageError, match="read-only"):
+        keep_house(
+            store, log, decision=replace(Decision.dark("revoked"), revocation=Revocation.ERASE), clock=SYNCHRONISED
+        )
+
+    assert store.segments() == segments
+    assert log.kinds == ["removal"]
 
 
 def test_what_cannot_be_logged_is_not_removed() -> None:
