@@ -29,25 +29,25 @@ _FINE = {"preset": "veryfast", "crf": "14"}  # nothing a person could see is los
 _HALF_PX = MACROBLOCK_PX // 2
 
 
-def compose(masked: Piece, sealed: Piece | None) -> Piece:
+def compose(piece: Piece, sealed: Piece | None) -> Piece:
     """Return the piece that shows what both layers of one segment hold together.
 
     Args:
-        masked: The masked layer of a segment.
+        piece: The masked layer of a segment.
         sealed: Its sealed layer; None, or fewer frames, where that was not kept or not opened.
 
     Raises:
         FootageError: The two are not layers of one segment.
         MovieFormatError: One of them cannot be decoded.
     """
-    if sealed is not None and sealed.captured_at != masked.captured_at:
+    if sealed is not None and sealed.captured_at != piece.captured_at:
         raise FootageError(
-            f"the layers begin at {masked.captured_at:%H:%M:%S.%f} and {sealed.captured_at:%H:%M:%S.%f},"
+            f"the layers begin at {piece.captured_at:%H:%M:%S.%f} and {sealed.captured_at:%H:%M:%S.%f},"
             " expected the same instant"
         )
     composed = BytesIO()
     try:
-        with av.open(BytesIO(masked.clear), "r") as below, av.open(composed, "w", format="mp4") as output:
+        with av.open(BytesIO(piece.clear), "r") as below, av.open(composed, "w", format="mp4") as output:
             above = None if sealed is None else av.open(BytesIO(sealed.clear), "r")
             source = below.streams.video[0]
             stream = output.add_stream("libx264", rate=source.average_rate or 25, options=_FINE)
@@ -64,8 +64,8 @@ def compose(masked: Piece, sealed: Piece | None) -> Piece:
             if above is not None:
                 above.close()
     except (av.FFmpegError, IndexError) as error:
-        raise MovieFormatError(f"the segment of {masked.captured_at:%H:%M:%S} cannot be composed: {error}") from error
-    return replace(masked, clear=composed.getvalue())
+        raise MovieFormatError(f"the segment of {piece.captured_at:%H:%M:%S} cannot be composed: {error}") from error
+    return replace(piece, clear=composed.getvalue())
 
 
 def _laid_over(masked: av.VideoFrame, sealed: av.VideoFrame) -> av.VideoFrame:
