@@ -15,7 +15,8 @@ of it. Policy and clock are one look, so no frame sees the policy of one moment 
 the time of another.
 
 If the thread dies of an error nobody foresaw, there is nobody left to hear a
-revocation: from then on the decision is dark.
+revocation: from then on the decision is dark. If it hangs, on a card that fails for
+instance, the decision is dark until it looks again.
 """
 
 import hashlib
@@ -52,6 +53,10 @@ _STEP = timedelta(seconds=1)  # more than any clock is slewed by in that time
 # often; an honest link sends one bundle a day.
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
+
+_HANGS_AFTER_US = 60_000_000  # it looks every 20 ms, after a refusal every 10 s; a sync on a bad card takes seconds
+_DIED = Decision.dark("the watch over the city's policy has stopped; the recorder must be restarted")
+_HANGS = Decision.dark("the watch over the city's policy hangs; a revocation would not be heard")
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +117,7 @@ class PolicyWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="policy", daemon=True)
         self._died = False
+        self._looked_us: int | None = None  # when the thread looked last
         self._refused: tuple[str, str] | None = None  # what was recorded last, so that a repetition is not
         self._pause_s = _FIRST_PAUSE_S
         if why := self._intake.in_force.suspended:
@@ -119,6 +125,7 @@ class PolicyWatch:
 
     def __enter__(self) -> Self:
         self.look()  # what arrived while we were off counts from the first frame
+        self._looked_us = self._clock.monotonic_us()
         self._thread.start()
         return self
 
@@ -127,6 +134,7 @@ class PolicyWatch:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self._looked_us = None  # who asks now asks nobody in the background
         self._save_time()
 
     def clock_now(self) -> ClockState:
@@ -136,9 +144,11 @@ class PolicyWatch:
     def decision_now(self) -> Decision:
         """Return what the camera may do at this moment; cheap unless something changed."""
         if self._died:
-            return Decision.dark("the watch over the city's policy has stopped; the recorder must be restarted")
+            return _DIED
+        looked_us, now_us = self._looked_us, self._clock.monotonic_us()
+        if looked_us is not None and now_us - looked_us > _HANGS_AFTER_US:
+            return _HANGS
         with self._answering:
-            now_us = self._clock.monotonic_us()
             answer = self._answer
             if answer is None or answer.policy is not self._intake.in_force or now_us >= answer.until_us:
                 answer = self._answer = self._answer_at(now_us, answer)
@@ -179,6 +189,7 @@ class PolicyWatch:
         next_save_us = 0
         try:
             while not self._stop.wait(_LOOK_EVERY_S):
+                self._looked_us = self._clock.monotonic_us()
                 if self.look():
                     self._stop.wait(self._pause_s)
                     self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)

@@ -392,6 +392,30 @@ def test_a_dead_thread_means_dark(device: Device, city: City, monkeypatch: pytes
         assert "has stopped" in watch.decision_now().reason
 
 
+def test_a_thread_that_hangs_means_dark_until_it_looks_again(
+    device: Device, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device.receives(city.publish())
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        hangs.set()
+        assert goes_on.wait(GENEROUS_S)
+        return False
+
+    with device.watch as watch:
+        monkeypatch.setattr(watch, "look", hang)
+        assert hangs.wait(GENEROUS_S)
+        assert watch.decision_now().recording
+
+        device.clock.advance(61 * SECOND)
+
+        assert "hangs" in watch.decision_now().reason
+        assert watch.decision_now() is watch.decision_now()
+        goes_on.set()
+        wait_until(lambda: watch.decision_now().recording)
+
+
 def test_a_city_changes_its_mind_and_the_camera_follows(device: Device, city: City) -> None:
     city.put(restriction())
     device.receives(city.publish())
