@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agent.core.log.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
+    Frontier,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
@@ -17,7 +18,7 @@ from agent.core.log.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from agent.core.log.tiles import TILE_BYTES, TiledTree, TileId, entries_path, entry_bundle, tiles_of
+from agent.core.log.tiles import TILE_BYTES, TiledTree, TileId, entries_path, entry_bundle, parent_tile, tiles_of
 from agent.errors import ProofError
 
 WIDTHS = (0, 1, 2, 3, 255, 256, 257, 511, 512, 513, 700)
@@ -122,6 +123,23 @@ def test_no_other_tree_is_shown_to_be_the_beginning(one: int, other: int, data: 
         verify_consistency(old=old, new=new, old_root=old_root, new_root=new_root, proof=proof)
 
 
+def test_a_frontier_has_the_root_of_every_tree_it_grows_through() -> None:
+    frontier = Frontier()
+
+    for size, leaf in enumerate(LEAVES[:300]):
+        assert frontier.root == ROOTS[size]
+        assert len(frontier.hashes) == size.bit_count()
+        frontier = frontier.append(leaf)
+
+    assert (frontier.size, frontier.root) == (300, ROOTS[300])
+
+
+@pytest.mark.parametrize(("size", "count"), [(-1, 1), (0, 1), (3, 1)])
+def test_a_frontier_that_is_no_tree_is_refused(size: int, count: int) -> None:
+    with pytest.raises(ValueError, match="subtrees of a tree"):
+        Frontier(size, (EMPTY_ROOT,) * count)
+
+
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (-1, 1), (1, 1)])
 def test_nothing_is_proven_of_a_leaf_that_is_not_there(index: int, size: int) -> None:
     with pytest.raises(ValueError, match="no leaf"):
@@ -216,6 +234,14 @@ def test_a_bundle_holds_each_entry_behind_its_length() -> None:
 def test_hashes_that_do_not_fit_the_size_are_refused() -> None:
     with pytest.raises(ValueError, match="behind the last whole tile"):
         TiledTree(3, LEAVES[:2], {}.__getitem__)
+
+
+def test_a_tile_is_made_of_the_tiles_below_it() -> None:
+    below = {TileId(0, index): bytes([index]) * TILE_BYTES for index in range(256)}
+
+    content = parent_tile(TileId(1, 0), below.__getitem__)
+
+    assert content == b"".join(by_definition([bytes([index]) * 32] * 256) for index in range(256))
 
 
 def test_a_whole_tile_that_is_not_whole_is_refused() -> None:

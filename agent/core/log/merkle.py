@@ -8,6 +8,7 @@ A proof that does not hold raises; there is no flag to forget. Pure.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
@@ -107,6 +108,43 @@ def _span(tree: Subtrees, low: int, high: int) -> bytes:
 def _split(width: int) -> int:
     """Return the largest power of two below `width`."""
     return 1 << (width - 1).bit_length() - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """A tree reduced to what its root, and the root of every later tree, follows from.
+
+    For whoever gets every leaf and keeps none: a witness, a reader.
+
+    Attributes:
+        size: How many leaves the tree has.
+        hashes: Of the whole subtrees it is made of, from the left: one for each 1 in the binary form of `size`.
+    """
+
+    size: int = 0
+    hashes: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or len(self.hashes) != self.size.bit_count():
+            raise ValueError(f"{len(self.hashes)} subtrees of a tree of {self.size} leaves")
+
+    def append(self, leaf: bytes) -> "Frontier":
+        """Return the frontier with the hash of one more leaf."""
+        kept, hashed, size = list(self.hashes), leaf, self.size
+        while size & 1:
+            hashed = node_hash(kept.pop(), hashed)
+            size >>= 1
+        return Frontier(self.size + 1, (*kept, hashed))
+
+    @property
+    def root(self) -> bytes:
+        """The root of the tree."""
+        if not self.hashes:
+            return EMPTY_ROOT
+        *others, hashed = self.hashes
+        for left in reversed(others):
+            hashed = node_hash(left, hashed)
+        return hashed
 
 
 # --- to verify ----------------------------------------------------------------

@@ -1,0 +1,101 @@
+"""How long an append and a proof take in the log of ninety days: 2,600,000 leaves, one every three seconds.
+
+    python -m tests.bench.log_of_ninety_days FOLDER [--leaves 2600000]
+
+The folder gets the tiles of that log, 84 MB, made of hashes that stand for leaves (nobody
+hashes two gigabytes of entries to measure an append). What is timed is the real log on the
+real disk, syncs included. Prints one line for each measurement.
+"""
+
+import argparse
+import random
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.adapters.tile_log import TileLog
+from agent.core.log.leaf import Event, encode_leaf
+from agent.core.log.tiles import TILE_WIDTH, TiledTree, TileId
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+ROUNDS = 200
+
+
+class MemoryKeyring:
+    """A key in memory."""
+
+    kind = "memory"
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+        self.public = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature."""
+        return self._key.sign(message)
+
+
+def main() -> None:
+    """Build the log, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--leaves", type=int, default=2_600_000)
+    arguments = parser.parse_args()
+    build(arguments.folder, arguments.leaves)
+    before = peak_kib()
+    started = perf_counter()
+    with TileLog(arguments.folder, "pole-7", MemoryKeyring()) as log:
+        say(f"open a log of {log.size} leaves", [perf_counter() - started])
+        facts = {"sha256": "a" * 64, "header_sha256": "b" * 64, "file": "c" * 60, "padding": "d" * 400}
+        say("append", list(timed(lambda: log.append("segment-stored", NOON, **facts))))
+        say("append and publish", list(timed(lambda: (log.append("segment-stored", NOON, **facts), log.publish()))))
+        chance = random.Random(1)
+        say("inclusion proof", list(timed(lambda: log.inclusion_proof(chance.randrange(log.size), log.size))))
+        say("consistency proof", list(timed(lambda: log.consistency_proof(chance.randrange(1, log.size), log.size))))
+    sys.stdout.write(
+        f"memory: {(peak_kib() - before) / 1024:.1f} MiB more at its peak than before the log was opened\n"
+    )
+
+
+def build(folder: Path, leaves: int) -> None:
+    """Write the tiles and the last entries of a log."""
+    tiles: dict[TileId, bytes] = {}
+    whole = leaves - leaves % TILE_WIDTH
+    tree = TiledTree(0, [], tiles.__getitem__)
+    for number in range(whole):
+        for tile in tree.append(sha256(number.to_bytes(8, "big")).digest()):
+            path = folder / tile.id.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(tile.content)
+    entries = [encode_leaf(Event(number=n, at=NOON, kind="boot", facts={})) for n in range(whole, leaves)]
+    (folder / f"events-{whole:012d}.jsonl").write_bytes(b"".join(entry + b"\n" for entry in entries))
+
+
+def timed(act: Callable[[], object]) -> Iterator[float]:
+    """Yield how many seconds each of some hundred acts took."""
+    for _ in range(ROUNDS):
+        started = perf_counter()
+        act()
+        yield perf_counter() - started
+
+
+def say(what: str, seconds: list[float]) -> None:
+    """Print median and worst."""
+    median, worst = statistics.median(seconds) * 1000, max(seconds) * 1000
+    sys.stdout.write(f"{what}: median {median:.2f} ms, worst of {len(seconds)} {worst:.2f} ms\n")
+
+
+def peak_kib() -> int:
+    """Return the peak resident memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main()
