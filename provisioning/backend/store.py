@@ -30,6 +30,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    bindparam,
     create_engine,
     event,
     select,
@@ -251,16 +252,14 @@ class CameraTable:
 
     def standing(self, camera_id: str) -> Standing | None:
         """Return the part of one camera's record that every message asks for, or None."""
-        columns = (_cameras.c.birth_sequence, _cameras.c.log_id, _logs.c.next)
-        query = select(*columns).join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
-        row = self._connection.execute(query.where(_cameras.c.camera_id == camera_id)).one_or_none()
+        row = self._connection.execute(_STANDING, {"camera": camera_id}).one_or_none()
         if row is None:
             return None
         return Standing(birth_sequence=row.birth_sequence, log_id=row.log_id, log_next=row.next or 0)
 
     def meet(self, camera_id: str, *, now: datetime) -> None:
         """Note that there is such a camera."""
-        if self._connection.scalar(select(_cameras.c.camera_id).where(_cameras.c.camera_id == camera_id)) is None:
+        if self._connection.scalar(_KNOWN, {"camera": camera_id}) is None:
             self._connection.execute(_cameras.insert().values(camera_id=camera_id, first_seen_at=now))
 
     def note(self, camera_id: str, message: Birth | Status | Reported, *, now: datetime) -> None:
@@ -281,7 +280,7 @@ class CameraTable:
             self._set(camera_id, {"desired_digest": digest, "desired_at": now})
 
     def _set(self, camera_id: str, values: Mapping[str, object]) -> None:
-        self._connection.execute(_cameras.update().where(_cameras.c.camera_id == camera_id).values(**values))
+        self._connection.execute(_UPDATE_CAMERA, {"camera": camera_id, **values})
 
 
 class LogTable:
@@ -292,8 +291,7 @@ class LogTable:
 
     def get(self, camera_id: str, log_id: str) -> LogRecord | None:
         """Return how far one log has got, or None if it is new."""
-        query = select(_logs).where(_logs.c.camera_id == camera_id, _logs.c.log_id == log_id)
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(_LOG, {"camera": camera_id, "log": log_id}).one_or_none()
         if row is None:
             return None
         return LogRecord(camera_id=camera_id, log_id=log_id, next=row.next, camera_next=row.camera_next, lost=row.lost)
@@ -313,8 +311,8 @@ class LogTable:
 
     def move(self, record: LogRecord) -> None:
         """Keep how far a log has got that is there already."""
-        update = _logs.update().where(_logs.c.camera_id == record.camera_id, _logs.c.log_id == record.log_id)
-        self._connection.execute(update.values(next=record.next, camera_next=record.camera_next, lost=record.lost))
+        values = {"next": record.next, "camera_next": record.camera_next, "lost": record.lost}
+        self._connection.execute(_MOVE_LOG, {"camera": record.camera_id, "log": record.log_id, **values})
 
     def leaves(self, camera_id: str, log_id: str, first: int, end: int) -> dict[int, bytes]:
         """Return the stored leaves in a half-open range, by index, in order."""
@@ -496,8 +494,20 @@ class Store:
             raise StorageError(f"the store cannot be {what}: {cause}") from error
 
 
-_LOG_COLUMNS = (_logs.c.next, _logs.c.camera_next, _logs.c.lost)
+# Said for every message, so put together once: building one costs more than SQLite does.
 _CURRENT_LOG = (_logs.c.camera_id == _cameras.c.camera_id) & (_logs.c.log_id == _cameras.c.log_id)
+_THIS_CAMERA = _cameras.c.camera_id == bindparam("camera")
+_THIS_LOG = (_logs.c.camera_id == bindparam("camera")) & (_logs.c.log_id == bindparam("log"))
+_KNOWN = select(_cameras.c.camera_id).where(_THIS_CAMERA)
+_STANDING = (
+    select(_cameras.c.birth_sequence, _cameras.c.log_id, _logs.c.next)
+    .join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
+    .where(_THIS_CAMERA)
+)
+_UPDATE_CAMERA = _cameras.update().where(_THIS_CAMERA)
+_LOG = select(_logs).where(_THIS_LOG)
+_MOVE_LOG = _logs.update().where(_THIS_LOG)
+_LOG_COLUMNS = (_logs.c.next, _logs.c.camera_next, _logs.c.lost)
 
 
 def _camera(row: Row[Any]) -> CameraRecord:

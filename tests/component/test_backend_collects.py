@@ -11,14 +11,14 @@ from cryptography import x509
 from agent.core.messages.commands import Command, CredentialRenewArgs, CredentialRenewResult, Outcome, Reply
 from agent.core.messages.log import Ack
 from agent.core.topics import Leaf, topic
-from provisioning.authority.city import CityFolder, read_city, refresh
+from provisioning.authority.city import CityFolder, refresh
 from provisioning.backend.ca import make_private_key, make_request
 from provisioning.backend.service import Backend
 from provisioning.backend.store import Store
 from tests.fakes.documents import revocation
 from tests.fakes.officials import enact, found
 from tests.fakes.payloads import batch, birth, status
-from tests.tools.backend_process import backend_at_work, until
+from tests.tools.backend_process import backend_at_work, backend_process, until
 from tests.tools.mosquitto import Mosquitto, running_broker
 from tests.tools.mqtt_client import Client
 
@@ -150,17 +150,20 @@ def test_a_malformed_message_is_an_incident_and_stops_nothing(
 
 
 def test_a_broker_that_was_restarted_is_told_everything_again(
-    broker: Mosquitto, city: CityFolder, backend: Backend, camera: Client, tmp_path: Path
+    broker: Mosquitto, city: CityFolder, tmp_path: Path
 ) -> None:
-    camera.publish(topic("cam-1", Leaf.BIRTH), birth().to_bytes(), retain=True)
-    camera.wait_until(lambda: bool(heard(camera, Leaf.DESIRED)))
-    camera.close()
+    bundle = city.bundle_path.read_bytes()
+    with backend_process(broker, city.path):  # its sockets break, which is its own process's affair
+        camera = Client(broker, *broker.enrol("cam-1", tmp_path))
+        camera.subscribe("lamppost/v1/cam/cam-1/down/#")
+        camera.publish(topic("cam-1", Leaf.BIRTH), birth().to_bytes(), retain=True)
+        camera.wait_until(lambda: bundle in heard(camera, Leaf.DESIRED))
+        camera.close()
 
-    broker.kill()
-    broker.start()
+        broker.kill()
+        broker.start()
 
-    again = Client(broker, *broker.enrol("cam-1", tmp_path / "again"))
-    again.subscribe("lamppost/v1/cam/cam-1/down/#")
-    bundle = read_city(city) and city.bundle_path.read_bytes()
-    again.wait_until(lambda: bundle in heard(again, Leaf.DESIRED))
-    again.close()
+        again = Client(broker, *broker.enrol("cam-1", tmp_path / "again"))
+        again.subscribe("lamppost/v1/cam/cam-1/down/#")
+        again.wait_until(lambda: bundle in heard(again, Leaf.DESIRED))
+        again.close()

@@ -15,7 +15,7 @@ from provisioning.backend.orders import ask, make_command
 from provisioning.backend.store import Store, Transaction
 from provisioning.clock import utc_now
 from tests.fakes.payloads import batch, birth, status
-from tests.tools.backend_process import backend_at_work, start_backend, until
+from tests.tools.backend_process import backend_at_work, backend_process, start_backend, until
 from tests.tools.link_process import CameraSide
 from tests.tools.mosquitto import WAIT_S, Mosquitto, running_broker
 from tests.tools.mqtt_client import Client
@@ -65,7 +65,7 @@ def incidents(broker: Mosquitto) -> list[str]:
 def test_every_leaf_arrives_once_and_in_order_while_the_broker_is_killed(broker: Mosquitto, camera: CameraSide) -> None:
     camera.write_events(LEAVES)
 
-    with backend_at_work(broker):
+    with backend_process(broker):
         broker.wait_for_client("backend.lamppost")
         camera.start()
         for some in (1, LEAVES // 4, LEAVES // 2):

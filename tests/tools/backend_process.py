@@ -52,6 +52,17 @@ def start_backend(broker: Mosquitto, city: Path | None = None) -> subprocess.Pop
     return subprocess.Popen(command)
 
 
+@contextlib.contextmanager
+def backend_process(broker: Mosquitto, city: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the backend as a process of its own until the block ends."""
+    process = start_backend(broker, city)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
 def until(folder: BackendFolder, there: Callable[[Transaction], bool], *, why: str) -> None:
     """Wait until the store says so."""
     store = Store(folder.store_url)

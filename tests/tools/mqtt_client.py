@@ -51,6 +51,7 @@ class Client:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client._sock_close()  # the thread may have ended before it came to that
 
     def _done(self, mid: int) -> bool:
         with self._change:
@@ -66,3 +67,11 @@ class Client:
         with self._change:
             self.heard.append((message.topic, message.payload))
             self._change.notify_all()
+
+
+def is_refused(broker: Mosquitto, chain: Path, key: Path) -> bool:
+    """Return whether the broker does not let a client with this credential in."""
+    client = Client(broker, chain, key)
+    connected = client.connected()
+    client.close()
+    return not connected
