@@ -24,7 +24,6 @@ CHECKPOINT = "log/checkpoint"
 WITNESSED = "log/witnessed"
 LEAVES = "log/leaves.json"
 BUNDLE = "city/policy.bundle"
-PAGE = "verify.html"
 
 _BLOCK_BYTES = 1024 * 1024
 

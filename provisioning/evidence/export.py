@@ -2,7 +2,8 @@
 
 In this order, and none of it before the one above is done:
 
-1. The law allows it, or it is refused with the clause (and the refusal is in the city's log).
+1. The city's release is fresh, and gives the custodian's key its office. The law allows what is asked, or
+   it is refused with the clause (and the refusal is in the city's log).
 2. The city's own log holds an entry about it. Whoever aborts now leaves the entry.
 3. The camera's log is the one its key signed, and shows the span without holes.
 4. Every sealed segment is, byte for byte, the one its leaf tells of.
@@ -162,6 +163,7 @@ def export(
     """
     if os.path.lexists(out):
         raise UsageError(f"{out} is there already", hint="an export is never overwritten; choose another name")
+    authority.exporting_key(custodian.card.key.keyid, now)
     permission = _permit(order, authority, custodian, city_log, now)
     entry = city_log.append("evidence-export-begun", now, **_facts(order, custodian, permission.basis))
     log = CameraLog(sources.log, sources.log_key)
@@ -174,7 +176,6 @@ def export(
     )
     found = _collect(sources.place, order.camera_id, run)
     key = custodian.unlock()
-    authority.exporting_key(key.card.key.keyid, now)
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
         files.make_folder(part / layout.SEGMENTS, mode=0o755)

@@ -246,7 +246,7 @@ def _on_files(folder: Exhibit, statement: Statement) -> Iterator[LamppostError]:
             yield from _on_file(folder, file, paths)
         except EvidenceError as error:
             yield error
-    for extra in sorted(there - stated.keys() - {layout.STATEMENT, layout.SIGNATURE, layout.PAGE}):
+    for extra in sorted(there - stated.keys() - {layout.STATEMENT, layout.SIGNATURE}):
         name = parse_segment_name(extra.rpartition("/")[2])
         if name is not None and name.camera_id != statement.camera:
             yield OtherCameraError(f"{extra} is of {name.camera_id}, the statement is about {statement.camera}")

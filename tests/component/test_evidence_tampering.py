@@ -6,6 +6,7 @@ can also sign anew whatever they like; what they cannot do is sign for the camer
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -35,6 +36,7 @@ from tests.fakes.exhibits import (
     restate,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 LATER = NOON + timedelta(hours=1)
 
 
@@ -386,3 +388,36 @@ def test_nothing_is_said_to_hold_that_was_not_verified(folder: Path) -> None:
     judgement: Judgement = judge(Exhibit(folder), now=LATER)
 
     assert [each for each in judgement.holds if "signed the statement" not in each] == []
+
+
+def test_the_page_says_what_the_command_says(scene: Scene, tmp_path: Path) -> None:
+    expected: dict[str, str] = {}
+    for tamper, kind in ON_THE_WAY.items():
+        folder = shutil.copytree(scene.exhibit, tmp_path / tamper.__name__)
+        tamper(folder, scene)
+        expected[tamper.__name__] = kind
+    for restated, kind in CUSTODIANS.items():
+        folder = shutil.copytree(scene.exhibit, tmp_path / restated.__name__)
+        restate(folder, lambda stated, tamper=restated, below=folder: tamper(stated, below))
+        expected[restated.__name__] = kind
+    shutil.copytree(scene.exhibit, tmp_path / "untouched")
+    expected |= {
+        "untouched": "holds",
+        put_a_link.__name__: "cut",  # a browser hands over no links: the file is simply not there
+    }
+
+    told = page_on(*(tmp_path / name for name in expected))
+
+    assert {name: told[str(tmp_path / name)]["verdict"] for name in expected} == expected
+
+
+def page_on(*folders: Path) -> Any:
+    """Return what the page says of folders; its script runs in Node, which has the browser's Web Crypto."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    program = ROOT / "tests/tools/verify_page.mjs"
+    page = ROOT / "provisioning/web/evidence/verify.html"
+    done = subprocess.run([node, program, page, *folders], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
