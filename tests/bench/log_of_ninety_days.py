@@ -8,6 +8,7 @@ real disk, syncs included. Prints one line for each measurement.
 """
 
 import argparse
+import os
 import random
 import resource
 import statistics
@@ -15,11 +16,13 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from time import perf_counter
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.adapters.disk import Disk
 from agent.adapters.tile_log import TileLog
 from agent.core.log.leaf import Event, encode_leaf
 from agent.core.log.tiles import TILE_WIDTH, TiledTree, TileId
@@ -34,12 +37,19 @@ class MemoryKeyring:
     kind = "memory"
 
     def __init__(self) -> None:
-        self._key = Ed25519PrivateKey.generate()
+        self._key = Ed25519PrivateKey.from_private_bytes(bytes(32))
         self.public = self._key.public_key().public_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature."""
         return self._key.sign(message)
+
+
+class UnsyncedDisk(Disk):
+    """A disk that does not wait for the medium."""
+
+    def sync(self, descriptor: int) -> None:
+        """Do nothing."""
 
 
 def main() -> None:
@@ -56,9 +66,13 @@ def main() -> None:
         facts = {"sha256": "a" * 64, "header_sha256": "b" * 64, "file": "c" * 60, "padding": "d" * 400}
         say("append", list(timed(lambda: log.append("segment-stored", NOON, **facts))))
         say("append and publish", list(timed(lambda: (log.append("segment-stored", NOON, **facts), log.publish()))))
+        with (arguments.folder / "control").open("ab", buffering=0) as control:
+            say("control: the same bytes and one fdatasync", list(timed(lambda: sync_after(control, bytes(800)))))
         chance = random.Random(1)
         say("inclusion proof", list(timed(lambda: log.inclusion_proof(chance.randrange(log.size), log.size))))
         say("consistency proof", list(timed(lambda: log.consistency_proof(chance.randrange(1, log.size), log.size))))
+    with TileLog(arguments.folder, "pole-7", MemoryKeyring(), disk=UnsyncedDisk()) as log:
+        say("append, without waiting for the disk", list(timed(lambda: log.append("segment-stored", NOON, **facts))))
     sys.stdout.write(
         f"memory: {(peak_kib() - before) / 1024:.1f} MiB more at its peak than before the log was opened\n"
     )
@@ -76,6 +90,12 @@ def build(folder: Path, leaves: int) -> None:
             path.write_bytes(tile.content)
     entries = [encode_leaf(Event(number=n, at=NOON, kind="boot", facts={})) for n in range(whole, leaves)]
     (folder / f"events-{whole:012d}.jsonl").write_bytes(b"".join(entry + b"\n" for entry in entries))
+
+
+def sync_after(file: FileIO, content: bytes) -> None:
+    """Append and make it durable, and nothing else."""
+    file.write(content)
+    os.fdatasync(file.fileno())
 
 
 def timed(act: Callable[[], object]) -> Iterator[float]:
