@@ -20,7 +20,7 @@ from tests.tools.link_process import CameraSide
 from tests.tools.mosquitto import WAIT_S, Mosquitto, running_broker
 from tests.tools.mqtt_client import Client
 
-LEAVES = 3_000
+LEAVES = 2_000
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_every_leaf_arrives_once_and_in_order_while_the_broker_is_killed(broker:
     with backend_process(broker):
         broker.wait_for_client("backend.lamppost")
         camera.start()
-        for some in (1, LEAVES // 4, LEAVES // 2):
+        for some in (1, LEAVES // 2):
             until(broker.folder, lambda fleet, some=some: arrived(fleet) >= some, why=camera.diagnostics)  # type: ignore[misc]
             broker.kill()
             broker.start()

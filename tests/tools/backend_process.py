@@ -68,7 +68,7 @@ def until(folder: BackendFolder, there: Callable[[Transaction], bool], *, why: s
     store = Store(folder.store_url)
     waited = threading.Event()
     try:
-        for _ in range(int(WAIT_S / 0.02)):
+        for _ in range(int(2 * WAIT_S / 0.02)):  # the link starts over after 20 s, and later
             with store.transaction() as fleet:
                 if there(fleet):
                     return
