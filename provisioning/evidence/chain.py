@@ -121,7 +121,7 @@ def choose_run(
     inside: list[Stored] = []
     before, after = 0, None
     for index, leaf in leaves:
-        if b'"segment-stored"' not in leaf:  # most leaves, and JSON costs
+        if b'"segment-stored"' not in leaf and b'"segment-recovered"' not in leaf:  # JSON costs, and a log is long
             continue
         stored = stored_of(parse_leaf(leaf))
         if stored is None or stored.layer != layer:

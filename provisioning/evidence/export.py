@@ -6,7 +6,7 @@ In this order, and none of it before the one above is done:
    it is refused with the clause (and the refusal is in the city's log).
 2. The city's own log holds an entry about it. Whoever aborts now leaves the entry.
 3. The camera's log is the one its key signed, and shows the span without holes.
-4. Every sealed segment is, byte for byte, the one its leaf tells of.
+4. Every sealed segment is copied, and the copy is, byte for byte, the one its leaf tells of.
 5. The custodian's identity opens them; what opens says it is of that camera and time.
 6. The pictures are joined as they are coded, and sealed to the party as they are joined.
 7. The custodian signs what was found. Only now the folder gets its name.
@@ -29,7 +29,6 @@ from agent.core.sealing.recipients import Identity, Recipient
 from agent.core.video import Layer
 from agent.errors import (
     ClauseViolationError,
-    EvidenceAlteredError,
     EvidenceError,
     NotWitnessedError,
     StorageError,
@@ -44,6 +43,7 @@ from provisioning.evidence.authority import Authority
 from provisioning.evidence.camera_log import CameraLog
 from provisioning.evidence.chain import LogProofs, ProvenLeaf, Run, choose_run, dump_proofs, follow, gaps
 from provisioning.evidence.city_log import CityLog, Entry
+from provisioning.evidence.collecting import Collected, collect
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.pictures import Still, coded_pictures, first_still
 from provisioning.evidence.report import render
@@ -68,7 +68,7 @@ from provisioning.evidence.statement import (
     sign_statement,
 )
 from provisioning.evidence.stored import Stored
-from provisioning.footage.catalogue import Catalogue, FoundSegment, find_segments, read_blocks
+from provisioning.footage.catalogue import Catalogue, FoundSegment, read_blocks
 from provisioning.footage.joining import Joined, Joiner
 from provisioning.footage.opening import cut, open_segment
 from provisioning.footage.verifying import verdict, verify
@@ -174,15 +174,13 @@ def export(
         layer=Layer.MASKED.value,
         size=log.checkpoint.size,
     )
-    found = _collect(sources.place, order.camera_id, run)
-    key = custodian.unlock()
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
         files.make_folder(part / layout.SEGMENTS, mode=0o755)
         (part / "log").mkdir()
         (part / "city").mkdir()
         work = _Work(order, authority, custodian, sources, part, now)
-        statement = work.write(permission, entry, log, run, found, key)
+        statement = work.write(permission, entry, log, run)
         part.rename(out)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
@@ -220,46 +218,6 @@ def _facts(order: Order, custodian: Custodian, basis: str) -> dict[str, str]:
     }
 
 
-# --- collecting ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What is there of a run: each segment with its file, and those without."""
-
-    here: tuple[tuple[Stored, FoundSegment], ...]
-    absent: tuple[Stored, ...]
-
-
-def _collect(place: Path, camera_id: str, run: Run) -> _Found:
-    by_number: dict[int, list[FoundSegment]] = {}
-    for segment in find_segments(place).segments:
-        if segment.name.camera_id == camera_id and segment.name.layer is Layer.MASKED and not segment.name.running:
-            by_number.setdefault(segment.name.sequence, []).append(segment)
-    here, absent = [], []
-    for stored in run.inside:
-        copies = by_number.get(stored.sequence, [])
-        matching = next((copy for copy in copies if _digest(copy) == stored.sha256), None)
-        if matching is not None:
-            here.append((stored, matching))
-        elif copies:
-            raise EvidenceAlteredError(f"{copies[0].path} is not the file that leaf {stored.index} of the log tells of")
-        else:
-            absent.append(stored)
-    if not here:
-        raise EvidenceError(
-            "none of the segments that the log tells of is here", hint="give the folder that holds them"
-        )
-    return _Found(here=tuple(here), absent=tuple(absent))
-
-
-def _digest(segment: FoundSegment) -> str:
-    hashed = sha256()
-    for block in read_blocks(segment):
-        hashed.update(block)
-    return hashed.hexdigest()
-
-
 # --- writing ------------------------------------------------------------------
 
 
@@ -274,10 +232,9 @@ class _Work:
     part: Path
     now: datetime
 
-    def write(
-        self, permission: Permission, entry: Entry, log: CameraLog, run: Run, found: _Found, key: OfficialKey
-    ) -> Statement:
+    def write(self, permission: Permission, entry: Entry, log: CameraLog, run: Run) -> Statement:
         """Write all files; return the signed statement."""
+        found = collect(self.sources.place, self.order.camera_id, run, self.part / layout.SEGMENTS)
         proofs = self._proofs(log, run)
         events = [parse_leaf(each.leaf.encode()) for each in proofs.leaves]
         files.write_whole(self.part / layout.LEAVES, dump_proofs(proofs))
@@ -285,10 +242,10 @@ class _Work:
         if self.sources.witnessed is not None:
             files.write_whole(self.part / layout.WITNESSED, self.sources.witnessed)
         files.write_whole(self.part / layout.BUNDLE, bundle(self.authority.city))
-        identities = self.custodian.identities()
+        key, identities = self.custodian.unlock(), self.custodian.identities()
         self._check(found, identities)
         footage, stills = self._join(found, identities)
-        segments = tuple(self._copy(stored, segment, identities) for stored, segment in found.here)
+        segments = tuple(self._segment(stored, segment, identities) for stored, segment in found.here)
         statement = Statement(
             kind="lamppost-evidence",
             version=1,
@@ -314,7 +271,7 @@ class _Work:
             ),
             footage=footage,
             segments=segments,
-            absent=tuple(_stated_absence(stored) for stored in found.absent),
+            absent=tuple(_stated_absence(stored, why) for stored, why in found.absent),
             gaps=self._gaps(segments, events),
             verified=("The camera's key signed the log.",),
             files=self._files(),
@@ -342,12 +299,12 @@ class _Work:
         seen = open_checkpoint(self.sources.witnessed, self.sources.log_key).size
         return _hex(log.consistency_proof(seen)) if 0 < seen <= log.checkpoint.size else ()
 
-    def _check(self, found: _Found, identities: Sequence[Identity]) -> None:
+    def _check(self, found: Collected, identities: Sequence[Identity]) -> None:
         catalogue = Catalogue(segments=tuple(segment for _, segment in found.here), foreign=())
         if (failure := verdict(verify(catalogue, identities))) is not None:
             raise failure
 
-    def _join(self, found: _Found, identities: Sequence[Identity]) -> tuple[StatedFootage, list[Still]]:
+    def _join(self, found: Collected, identities: Sequence[Identity]) -> tuple[StatedFootage, list[Still]]:
         every = -(-len(found.here) // MOST_STILLS)
         stills: list[Still] = []
         pictures = sha256()
@@ -369,21 +326,22 @@ class _Work:
             raise EvidenceError("no whole fragment of the span is in these segments")
         return _stated_footage(joined, clear_sha256, pictures.hexdigest()), stills
 
-    def _copy(self, stored: Stored, segment: FoundSegment, identities: Sequence[Identity]) -> StatedSegment:
+    def _segment(self, stored: Stored, segment: FoundSegment, identities: Sequence[Identity]) -> StatedSegment:
         path = f"{layout.SEGMENTS}/{segment.name.file}"
-        _write_blocks(self.part / path, read_blocks(segment))
         wrapped = next(iter(rewrap(read_blocks(segment), identities, [self.order.recipient])))
         files.write_whole(self.part / f"{path}{layout.HEADER_SUFFIX}", wrapped)
+        whole = cut(segment, open_segment(segment, identities)) if stored.recovered else None
         return StatedSegment(
             path=path,
             header=f"{path}{layout.HEADER_SUFFIX}",
             leaf=stored.index,
             sequence=stored.sequence,
             starts_at=stored.starts_at,
-            ends_at=stored.ends_at,
-            frames=stored.frames,
+            ends_at=stored.ends_at if whole is None else min(whole.ends_at, stored.ends_at),
+            frames=stored.frames if whole is None else whole.frames,
             failed_closed=stored.failed_closed,
             decision=stored.decision,
+            documents=stored.documents,
             truncated=stored.truncated,
         )
 
@@ -444,13 +402,13 @@ def _stated_entry(entry: Entry) -> StatedEntry:
     )
 
 
-def _stated_absence(stored: Stored) -> StatedAbsence:
+def _stated_absence(stored: Stored, why: str) -> StatedAbsence:
     return StatedAbsence(
         leaf=stored.index,
         sequence=stored.sequence,
         starts_at=stored.starts_at,
         ends_at=stored.ends_at,
-        why="the camera logged it; it is not where the segments were taken from",
+        why=why,
     )
 
 
@@ -491,15 +449,6 @@ def _verified(statement: Statement, witnessed_leaves: int, witnessed_at: datetim
     yield f"{len(statement.segments)} sealed segments are, byte for byte, what the camera logged when it stored them."
     yield "Every segment opened to its last byte, and says inside that it is of this camera and time."
     yield f"{statement.footage.frames} pictures were joined as the camera coded them; none was encoded again."
-
-
-def _write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
-    """Write a new file durably. Raises OSError."""
-    with path.open("xb") as file:
-        for block in blocks:
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _hex(hashes: Iterable[bytes]) -> tuple[str, ...]:

@@ -72,15 +72,8 @@ from provisioning.evidence.statement import (
 )
 from provisioning.evidence.stored import Stored
 
-_TOLD = (
-    "sequence",
-    "starts_at",
-    "ends_at",
-    "frames",
-    "failed_closed",
-    "decision",
-    "truncated",
-)  # by leaf and statement
+_KNOWN = ("sequence", "starts_at", "decision", "documents", "truncated")  # what leaf and statement both tell
+_TOLD = (*_KNOWN, "ends_at", "frames", "failed_closed")  # a crash takes these
 
 # The kinds of no, the one that explains most first: who put another camera's segment in also left one out, and
 # whatever was done to a file, it was altered.
@@ -319,14 +312,19 @@ def _on_segment(
         yield EvidenceReorderedError(f"{segment.path} is what leaf {logged[digest]} tells of, not {leaf.index}")
     elif digest != leaf.sha256:
         yield EvidenceAlteredError(f"{segment.path} is not what leaf {leaf.index} of the camera's log tells of")
-    elif any(getattr(leaf, name) != getattr(segment, name) for name in _TOLD):
+    elif any(getattr(leaf, name) != getattr(segment, name) for name in (_KNOWN if leaf.recovered else _TOLD)):
         yield EvidenceAlteredError(f"the statement says of {segment.path} what its leaf does not")
 
 
 def _on_gaps(statement: Statement, chain: Chain) -> Iterator[LamppostError]:
     named = {(gap.starts_at, gap.ends_at) for gap in statement.gaps}
-    here = {segment.leaf for segment in statement.segments}
-    spans = [(stored.starts_at, stored.ends_at) for stored in chain.stored if stored.index in here]
+    here = {segment.leaf: segment for segment in statement.segments}
+    spans = [
+        # Where a crash took the camera's account, the custodian's word is the best there is, up to what can be.
+        (stored.starts_at, min(stored.ends_at, here[stored.index].ends_at))
+        for stored in chain.stored
+        if stored.index in here
+    ]
     if chain.findings:  # the spans are not known then
         return
     for starts_at, ends_at in gaps(spans, starts_at=statement.span.starts_at, ends_at=statement.span.ends_at):

@@ -188,13 +188,17 @@ def _segments(statement: Statement) -> str:
         f'<td class="mono">{digests.get(one.path, "")}</td></tr>'
         for one in statement.segments
     )
+    decided = dict.fromkeys((one.documents, one.decision) for one in statement.segments)
     decisions = "".join(
-        f'<p class="mono">{escape(each)}</p>' for each in dict.fromkeys(one.decision for one in statement.segments)
+        f"<p>{escape(', '.join(documents) or 'a crash took the account of it')}"
+        f' <span class="mono">{escape(digest)}</span></p>'
+        for documents, digest in decided
     )
     return (
         "<h2>Segments, as the camera sealed them</h2><table><thead><tr><th>number</th><th>begins</th><th>pictures</th>"
         f"<th>leaf</th><th>SHA-256</th></tr></thead>{body}</table>"
-        f"<p>People and private areas were hidden before recording, by the decision with this digest:</p>{decisions}"
+        "<p>People and private areas were hidden before recording. What was hidden followed from these documents, by"
+        f" the decision with this digest:</p>{decisions}"
     )
 
 

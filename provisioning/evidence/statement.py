@@ -87,8 +87,9 @@ class StatedSegment(Strict):
         ends_at: End of its last.
         frames: How many frames it holds.
         failed_closed: How many of those are hidden whole.
-        decision: Digest of the decision it was recorded under.
-        truncated: Whether a crash or a power cut ended it.
+        decision: Digest of the decision it was recorded under; empty if a crash took the camera's account of it.
+        documents: Ids of the documents which that follows from.
+        truncated: Whether an error, a crash or a power cut ended it.
     """
 
     path: RelativePath
@@ -100,6 +101,7 @@ class StatedSegment(Strict):
     frames: Annotated[int, Field(ge=0)]
     failed_closed: Annotated[int, Field(ge=0)]
     decision: str
+    documents: tuple[Slug, ...]
     truncated: bool
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.core.log.leaf import Event, Fact
+from agent.core.retention import LONGEST_SEGMENT
 from agent.errors import LeafFormatError
 
 STORED = "segment-stored"
+RECOVERED = "segment-recovered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,10 @@ class Stored:
         frames: How many frames it holds.
         failed_closed: How many of them are hidden whole, because the masker could not vouch for its mask.
         decision: Digest of what permitted it.
-        truncated: Whether a crash or a power cut ended it.
+        documents: Ids of the documents that the decision follows from.
+        truncated: Whether an error, a crash or a power cut ended it.
+        recovered: Whether it was found after a crash: what its camera counted was lost then, and `ends_at` is the
+            latest that it can have ended.
     """
 
     index: int
@@ -43,7 +48,9 @@ class Stored:
     frames: int
     failed_closed: int
     decision: str
+    documents: tuple[str, ...]
     truncated: bool
+    recovered: bool = False
 
     def overlaps(self, starts_at: datetime, ends_at: datetime) -> bool:
         """Tell whether it holds a moment of the half-open span."""
@@ -56,9 +63,11 @@ def stored_of(event: Event) -> Stored | None:
     Raises:
         LeafFormatError: It is about a segment, and leaves out what must be said.
     """
-    if event.kind != STORED:
-        return None
     facts = event.facts
+    if event.kind == RECOVERED:
+        return _recovered(event)
+    if event.kind != STORED or facts.get("starts_at") is None:  # a disk that failed at once leaves no frame
+        return None
     return Stored(
         index=event.number,
         file=_text(facts, "file"),
@@ -71,7 +80,29 @@ def stored_of(event: Event) -> Stored | None:
         frames=_number(facts, "frames_stored"),
         failed_closed=_number(facts, "frames_failed_closed"),
         decision=_text(facts, "decision"),
+        documents=_texts(facts, "documents"),
         truncated=facts.get("truncated") is True,
+    )
+
+
+def _recovered(event: Event) -> Stored:
+    facts = event.facts
+    starts_at = _time(facts, "starts_at")
+    return Stored(
+        index=event.number,
+        file=_text(facts, "file"),
+        sha256=_text(facts, "sha256"),
+        size_bytes=_number(facts, "size_bytes"),
+        layer=_text(facts, "layer"),
+        sequence=_number(facts, "sequence"),
+        starts_at=starts_at,
+        ends_at=starts_at + LONGEST_SEGMENT,
+        frames=0,
+        failed_closed=0,
+        decision="",
+        documents=(),
+        truncated=True,
+        recovered=True,
     )
 
 
@@ -80,6 +111,13 @@ def _text(facts: Mapping[str, Fact], name: str) -> str:
     if not isinstance(fact, str):
         raise LeafFormatError(f"a segment's leaf does not say its {name}")
     return fact
+
+
+def _texts(facts: Mapping[str, Fact], name: str) -> tuple[str, ...]:
+    fact = facts.get(name)
+    if not isinstance(fact, list | tuple):
+        raise LeafFormatError(f"a segment's leaf does not say its {name}")
+    return tuple(fact)
 
 
 def _number(facts: Mapping[str, Fact], name: str) -> int:

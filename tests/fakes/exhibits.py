@@ -149,13 +149,14 @@ def segment_facts(path: Path, sequence: int, take: Take) -> dict[str, Any]:
         "frames_stored": take.frames,
         "frames_failed_closed": take.failed_closed,
         "decision": DIGEST,
+        "documents": ["g-2026-001"],
         "truncated": False,
     }
 
 
 def moment(at: datetime) -> str:
-    """Return `at` as leaves spell it."""
-    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+    """Return `at` as the recorder spells it in a leaf."""
+    return at.isoformat()
 
 
 def city_with_sharing(path: Path, *, founded_at: datetime = NOON - timedelta(days=2), **changes: Any) -> CityFolder:
