@@ -37,8 +37,9 @@ class RtspCamera:
         tracks: What clients have set up.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._units = _access_units(write_clip(folder / "rtsp.mp4", frames=40, codec="libx264"))
+    def __init__(self, folder: Path, *, width: int = 64, height: int = 48) -> None:
+        clip = write_clip(folder / "rtsp.mp4", frames=40, width=width, height=height, codec="libx264")
+        self._units = _access_units(clip)
         self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{self._listener.getsockname()[1]}/street"
