@@ -114,6 +114,14 @@ def count_in_cells(pixels: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return counts
 
 
+def mean_of_cells(pixels: Luma) -> NDArray[np.float32]:
+    """Return the mean of each cell, (rows, columns)."""
+    lines = pixels[0::CELL_PX] + pixels[1::CELL_PX] + pixels[2::CELL_PX] + pixels[3::CELL_PX]
+    sums = lines[:, 0::CELL_PX] + lines[:, 1::CELL_PX] + lines[:, 2::CELL_PX] + lines[:, 3::CELL_PX]
+    means: NDArray[np.float32] = sums / np.float32(CELL_PX * CELL_PX)
+    return means
+
+
 def over_pixels(cells: CellGrid) -> NDArray[np.bool_]:
     """Return the cells as pixels of the padded analysis plane."""
     return np.repeat(np.repeat(cells, CELL_PX, axis=0), CELL_PX, axis=1)

@@ -13,7 +13,7 @@ Pure: numpy in, numpy out; time is a parameter.
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.masking.cells import CELL_PX, CellGrid, Luma, Raster, count_in_cells, over_pixels
+from agent.core.masking.cells import CELL_PX, CellGrid, Luma, Raster, count_in_cells, mean_of_cells, over_pixels
 from agent.core.masking.release import RELEASE, ReleaseRule
 
 # Luma steps that noise never exceeds: a least one, for codecs and rounding, and so many mean deviations.
@@ -22,6 +22,15 @@ _NOISE_STEPS = (0.6, 6.0)  # believed mean deviations; more than the most is not
 _FIRST_NOISE_STEPS = 1.5
 _PIXELS_DIFFER = 2  # of 16: one alone may be a hot pixel or a drop of rain
 _STRONGLY = 3.0  # one alone counts when it differs this many times the limit
+# Noise cancels out over a cell, what stands before it does not: at night a dark coat differs by three steps.
+_LEAST_MEAN_STEPS, _MEAN_DEVIATIONS = 2.0, 4.0
+_MEAN_NOISE_STEPS = (0.1, 2.5)
+_FIRST_MEAN_NOISE_STEPS = 0.5
+
+# When so much of the scene differs for one frame only, it rains (a tenth does on the simulated street, a
+# fiftieth where it is busy and dry): what differs counts when it does so in two frames.
+_WEATHER_RATIO, _WEATHER_RATE = 0.08, 0.1
+_PIXELS_OF_A_BODY = 9  # of 16 in one frame: no drop or flake does that, somebody who steps out from behind a car does
 
 Counters = NDArray[np.int64]
 
@@ -50,6 +59,10 @@ class Scene:
         self._age_us: Counters = np.full(raster.shape, -1, np.int64)
         self._credit: Counters = np.zeros(raster.shape, np.int64)
         self._present: CellGrid = np.zeros(raster.shape, np.bool_)  # the candidate, or else the scene, was there last
+        self._means: NDArray[np.float32] = np.zeros(raster.shape, np.float32)  # of the last difference, signed
+        self._mean_noise: NDArray[np.float32] = np.full(raster.shape, _FIRST_MEAN_NOISE_STEPS, np.float32)
+        self._over_before: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+        self._weather = 0.0
         self._difference: Luma = np.empty(shape, np.float32)
         self._last_tick_us: int | None = None
         self._last_luma: Luma | None = None
@@ -57,8 +70,32 @@ class Scene:
     def differing(self, luma: Luma) -> CellGrid:
         """Return the proved cells in which `luma` is not the scene."""
         difference = np.subtract(luma, self._scene, out=self._difference)
+        self._means = mean_of_cells(difference)
         np.abs(difference, out=difference)
-        return _differ(difference, self._limit) & self.proved
+        over = difference > self._limit
+        lasting = over & self._over_before if self._weather > _WEATHER_RATIO else over
+        differing = (count_in_cells(lasting) >= _PIXELS_DIFFER) & self.proved
+        if self._weather > _WEATHER_RATIO:
+            differing |= (count_in_cells(over) >= _PIXELS_OF_A_BODY) & self.proved
+        else:
+            differing |= (count_in_cells(difference > self._limit * _STRONGLY) > 0) & self.proved
+            differing |= self._faint() & self.proved
+        self._notice_weather(over)
+        return differing
+
+    def _faint(self) -> CellGrid:
+        """Return the cells that differ by little, but as one."""
+        if not self.proved.any():
+            return self.proved
+        means = self._means - np.median(self._means[self.proved])  # a cloud moves all of them
+        return np.abs(means) > _LEAST_MEAN_STEPS + _MEAN_DEVIATIONS * self._mean_noise
+
+    def _notice_weather(self, over: NDArray[np.bool_]) -> None:
+        """Follow how much of the scene differs for one frame only: rain and snow do, people do not."""
+        came_and_went = (count_in_cells(self._over_before & ~over) >= _PIXELS_DIFFER) & self.proved
+        share = float(came_and_went.sum()) / max(int(self.proved.sum()), 1)
+        self._weather += (share - self._weather) * _WEATHER_RATE
+        self._over_before = over
 
     def forget(self) -> None:
         """Prove everything anew; what was standing before the scene is released by the slow rule."""
@@ -105,12 +142,10 @@ class Scene:
         if not shown.any():
             return
         pixels = over_pixels(shown)
-        sample = pixels[::CELL_PX, ::CELL_PX]
-        # Exposure and clouds change everything by one factor; the median does not see people.
-        light = float(
-            np.median(luma[::CELL_PX, ::CELL_PX][sample] + 1) / np.median(self._scene[::CELL_PX, ::CELL_PX][sample] + 1)
-        )
-        factor = min(max(light, 1 - _LIGHT_STEP), 1 + _LIGHT_STEP)
+        # Exposure and clouds change everything by one factor; the median does not see people. Of cell means, because
+        # the median of whole luma steps is off by up to half a step, which would add up where nothing is shown.
+        level = float(np.median(self._scene[::CELL_PX, ::CELL_PX][shown])) + 1
+        factor = 1 + min(max(float(np.median(self._means[shown])) / level, -_LIGHT_STEP), _LIGHT_STEP)
         if abs(factor - 1) > _LIGHT_STEP / 10:
             self._scene *= np.float32(factor)
         step = luma - self._scene
@@ -120,6 +155,8 @@ class Scene:
         self._noise += (deviation - self._noise) * pixels * np.float32(_NOISE_RATE)
         np.clip(self._noise, *_NOISE_STEPS, out=self._noise)
         self._limit = _limits(self._noise)
+        self._mean_noise[shown] += (np.abs(self._means[shown]) - self._mean_noise[shown]) * np.float32(_NOISE_RATE)
+        np.clip(self._mean_noise, *_MEAN_NOISE_STEPS, out=self._mean_noise)
 
     def _age(self, luma: Luma, step_us: int, differing: CellGrid) -> None:
         scene_is_there = self.proved & ~differing
