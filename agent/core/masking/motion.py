@@ -88,7 +88,8 @@ class Scene:
         if not self.proved.any():
             return self.proved
         means = self._means - np.median(self._means[self.proved])  # a cloud moves all of them
-        return np.abs(means) > _LEAST_MEAN_STEPS + _MEAN_DEVIATIONS * self._mean_noise
+        faint: CellGrid = np.abs(means) > _LEAST_MEAN_STEPS + _MEAN_DEVIATIONS * self._mean_noise
+        return faint
 
     def _notice_weather(self, over: NDArray[np.bool_]) -> None:
         """Follow how much of the scene differs for one frame only: rain and snow do, people do not."""
