@@ -94,6 +94,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             camera_id=config.camera.id,
             clock=clock,
             clock_state=watch.clock_now,
+            policy_heard=lambda: watch.alive,
             camera_status=camera.status,
             store=store,
             log=log,

@@ -31,6 +31,7 @@ from agent.recorder.tally import Tally
 
 STATUS_EVERY_US = 1_000_000
 TIDY_EVERY_US = 30_000_000
+STARVED_AFTER_US = 5_000_000  # two seconds longer than a camera may be silent before it is reopened
 SOFTWARE_VERSION = version("lamppost")
 
 
@@ -41,6 +42,7 @@ class Caretaker:
         camera_id: Whose status it is.
         clock: Both clocks.
         clock_state: What is believed about the time.
+        policy_heard: Whether the watch over policy lives; if not, the watchdog starves and systemd starts us anew.
         camera_status: How the camera is.
         store: The ring.
         log: Where removals are recorded.
@@ -56,6 +58,7 @@ class Caretaker:
         camera_id: str,
         clock: Clock,
         clock_state: Callable[[], ClockState],
+        policy_heard: Callable[[], bool],
         camera_status: Callable[[], CameraStatus],
         store: PatientStore,
         log: EventLog,
@@ -67,6 +70,7 @@ class Caretaker:
         self._camera_id = camera_id
         self._clock = clock
         self._clock_state = clock_state
+        self._policy_heard = policy_heard
         self._camera_status = camera_status
         self._store = store
         self._log = log
@@ -80,6 +84,7 @@ class Caretaker:
         self._tidied: Decision | None = None
         self._left = 0  # segments in the ring after it was tidied
         self._storage_state = StorageState.OK
+        self._captured, self._captured_us = -1, 0
 
     def tick(self) -> None:
         """Do what is due. Never raises: each failure ends up in the status, and narrows."""
@@ -107,6 +112,8 @@ class Caretaker:
         if not decision.recording:  # no segment is started that would look for a card that came late
             self._store.try_to_open()
         try:
+            if decision.revocation is Revocation.ERASE:
+                self._store.settle()
             kept = keep_house(self._store, self._log, decision=decision, clock=self._clock_state())
         except StorageFullError as error:
             self._storage_state = StorageState.FULL
@@ -120,9 +127,17 @@ class Caretaker:
                 f"holds alone exceed the ring by {kept.excess_bytes} bytes" if kept.must_go_dark else ""
             )
 
+    def _starved(self, captured: int) -> bool:
+        """Return whether the camera has delivered nothing for so long that "recording" would be a lie."""
+        now_us = self._clock.monotonic_us()
+        if captured != self._captured:
+            self._captured, self._captured_us = captured, now_us
+        return now_us - self._captured_us > STARVED_AFTER_US
+
     def tell(self) -> None:
         """Write the status and feed the watchdog. Never raises."""
-        self._notifier.alive()
+        if self._policy_heard():
+            self._notifier.alive()
         status = self.status(self._clock.now())
         self._notifier.status(f"{status.state.value}: {status.decision.reason}")
         try:
@@ -136,7 +151,7 @@ class Caretaker:
         actual = self._narrowing.latest()
         counts = self._tally.counts()
         use = self._store.use()
-        if actual.recording:
+        if actual.recording and not self._starved(counts.captured):
             state = RecordingState.RECORDING
         else:
             state = RecordingState.FAILED if permitted.recording else RecordingState.DARK

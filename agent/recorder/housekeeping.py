@@ -1,8 +1,9 @@
 """Make the store obey policy and fit: carry out what `agent.core.retention` plans.
 
 What disappears is explained: the log says what goes and why before it goes. A crash
-between the two leaves a removal announced twice, never one unexplained. An erasure
-is also confirmed, once its footage is gone.
+between the two leaves a removal announced twice, never one unexplained. An erasure is
+the exception: it is done first and told afterwards, because it must not wait for a disk
+that has no room for a line about it; the revocation that ordered it is in the log.
 
 Age is counted up to the newest time that is proven to be past, never by the wall
 clock, and only against a retention period that a policy states: a clock that jumps
@@ -50,21 +51,22 @@ def keep_house(store: Store, log: EventLog, *, decision: Decision, clock: ClockS
 
     Args:
         store: Where the segments are.
-        log: Where each removal is recorded, before it happens.
+        log: Where each removal is recorded, before it happens; an erasure after it.
         decision: The decision in force; of it, retention, holds and revocation matter here.
         clock: The time for the log, and the time that is proven, to count age by.
 
     Raises:
-        StorageError: A removal could not be logged, and nothing was removed; or one could
-            not be carried out. Calling again later is right in both cases.
+        StorageError: A removal could not be logged, and was not carried out; or one could
+            not be carried out; or an erasure was, and could not be logged. Calling again later is right in both cases.
     """
     plan = _plan(store, decision, clock)
-    for reason, segments in (("erased", plan.erased), ("expired", plan.expired), ("evicted", plan.evicted)):
+    if plan.erased:
+        store.remove(plan.erased)
+        log.append("erasure-done", clock.now, held=plan.held, **_account(plan.erased))
+    for reason, segments in (("expired", plan.expired), ("evicted", plan.evicted)):
         if segments:
             log.append("removal", clock.now, reason=reason, **_account(segments))
             store.remove(segments)
-    if plan.erased:  # who ordered it must learn that it was done, not only that it was begun
-        log.append("erasure-done", clock.now, held=plan.held, **_account(plan.erased))
     return Housekept(
         removed=len(plan.removals),
         removed_bytes=sum(segment.size_bytes for segment in plan.removals),

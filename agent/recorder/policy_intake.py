@@ -101,7 +101,9 @@ class PolicyIntake:
 
         Raises:
             PolicyError: It is refused. What was in force still is.
-            StorageError: It cannot be kept. What was in force still is.
+            StorageError: It cannot be kept. What was in force still is, and what narrows in the bundle
+                besides: a full disk must not keep a revocation out. Offer it again; until then a
+                restart forgets it.
         """
         held = self._held
         if held.accepted is not None and packed == held.accepted.bundle and not self._in_force.suspended:
@@ -112,7 +114,20 @@ class PolicyIntake:
         accepted = AcceptedPolicy(
             bundle=packed, accepted_at=clock.now, charter=admission.charter_raw, ledger=admission.ledger
         )
-        self._store.commit(admission.floors, accepted)
+        try:
+            self._store.commit(admission.floors, accepted)
+        except StorageError:
+            newer = admission.documents
+            narrowed = replace(
+                self._in_force.documents,
+                restrictions=newer.restrictions,  # the ledger is in them: none that stood is missing
+                holds=newer.holds,
+                revocations=newer.revocations,
+            )
+            self._in_force = replace(
+                self._in_force, charter=self._in_force.charter or admission.charter, documents=narrowed
+            )
+            raise
         self._hold(admission.floors, accepted)
         self._in_force = PolicyInForce(
             charter=admission.charter,

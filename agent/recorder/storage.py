@@ -53,6 +53,11 @@ class PatientStore:
         """Make sure that the disk can be written, opening the ring if need be. Raises StorageError."""
         self._opened().probe()
 
+    def settle(self) -> None:
+        """Bring partial segments that a failure left into the ring, where they can be removed. Raises StorageError."""
+        if self._ring is not None and self._ring.unsettled:
+            self._ring.probe()
+
     def close(self) -> None:
         """Let another process have the folder."""
         if self._ring is not None:

@@ -109,7 +109,7 @@ class Tally:
         self._add(lost=frames)
 
     def storage_failed(self, error: Exception, at: datetime) -> None:
-        """Count a segment that the disk ended, and log why."""
+        """Remember why the disk ended a segment."""
         with self._lock:
             self._counts = replace(self._counts, storage_error=str(error), storage_error_at=at)
 

@@ -296,15 +296,31 @@ def test_a_full_log_delays_no_restriction(device: Device, city: City) -> None:
     assert not device.watch.decision_now().recording
 
 
-def test_a_store_that_cannot_be_written_keeps_policy_and_bundle(device: Device, city: City) -> None:
+def test_a_store_that_cannot_be_written_keeps_the_bundle_and_obeys_what_narrows_in_it(
+    device: Device, city: City
+) -> None:
     device.receives(city.publish())
     city.put(restriction())
     (device.folder / "policy").rename(device.folder / "gone")
 
     assert not device.receives(city.publish())
-    assert device.watch.decision_now().recording
+    assert not device.watch.decision_now().recording
+    assert not device.inbox_is_empty
     (device.folder / "gone").rename(device.folder / "policy")
     device.watch.look()
+
+    assert not device.watch.decision_now().recording
+    assert device.inbox_is_empty
+
+
+def test_a_store_that_cannot_be_written_lets_nothing_widen(device: Device, city: City) -> None:
+    city.put(restriction())
+    device.receives(city.publish())
+    city.drop("grants", "grants/g-2026-001.json")
+    city.put(grant(id="g-2026-002", lifts=("r-2026-001",)))
+    (device.folder / "policy").rename(device.folder / "gone")
+
+    assert not device.receives(city.publish())
 
     assert not device.watch.decision_now().recording
 

@@ -117,9 +117,8 @@ def test_erasure_takes_all_but_held_footage_even_without_a_clock() -> None:
 
     assert gone not in store.segments()
     assert store.segments() == [kept]
-    assert log.kinds == ["removal", "erasure-done"]
-    assert log.events[0][1]["reason"] == "erased"
-    assert (log.events[1][1]["segments"], log.events[1][1]["held"]) == (1, 1)
+    assert log.kinds == ["erasure-done"]
+    assert (log.events[0][1]["segments"], log.events[0][1]["held"]) == (1, 1)
     assert (done.removed, done.held) == (1, 1)
 
 
@@ -134,7 +133,20 @@ def test_an_erasure_that_the_disk_refuses_is_not_confirmed() -> None:
         )
 
     assert store.segments() == segments
-    assert log.kinds == ["removal"]
+    assert log.kinds == []
+
+
+def test_an_erasure_does_not_wait_for_a_log_that_is_full() -> None:
+    store, _ = filled(DAY)
+    log = MemoryLog()
+    log.failing = StorageError("the log's disk is full")
+
+    with pytest.raises(StorageError, match="full"):
+        keep_house(
+            store, log, decision=replace(Decision.dark("revoked"), revocation=Revocation.ERASE), clock=SYNCHRONISED
+        )
+
+    assert store.segments() == []
 
 
 def test_what_cannot_be_logged_is_not_removed() -> None:
