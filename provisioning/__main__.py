@@ -19,6 +19,7 @@ COMMANDS = {
     "keys": ("keys", "Make the keys that open footage."),
     "footage": ("footage", "List, open, play and verify sealed footage."),
     "evidence": ("evidence", "Hand footage to those the law names; verify what was handed over."),
+    "log": ("log", "Verify a camera's log, and its footage against it."),
     "charter": ("charter", "Check and compare charters: a city's law as data."),
     "city": ("city", "Found a city: its root, its officials' keys, its charter."),
     "grant": ("grant", "Draft, show, sign and publish what a camera may do."),
