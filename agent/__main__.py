@@ -3,6 +3,7 @@
     lamppost-agent run --config FILE             record until told to stop
     lamppost-agent record --for 30s --config …   record for a while, then stop
     lamppost-agent selftest --config FILE        can this camera do its work? a table, and an exit status
+    lamppost-agent reference --config FILE       remember the view that the zones were drawn over
     lamppost-agent status --config FILE          what it does and why
     lamppost-agent link --config FILE            keep the camera in touch with the city's broker
     lamppost-agent feed --socket PATH            fetch a network camera's packets, outside the wall
@@ -59,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     selftest = commands.add_parser("selftest", parents=[configured], help="can this camera do its work?")
     selftest.add_argument("--json", action="store_true", help="for programs")
     selftest.set_defaults(command=_selftest)
+
+    reference = commands.add_parser(
+        "reference", parents=[configured], help="remember the view that the zones were drawn over; none may stand in it"
+    )
+    reference.add_argument("--renew", action="store_true", help="approve the view anew after the camera was moved")
+    reference.set_defaults(command=_reference)
 
     status = commands.add_parser("status", parents=[configured], help="what it does and why")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -120,6 +127,17 @@ def _selftest(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(table(findings))
     return 0 if all(finding.passed for finding in findings) else 1
+
+
+def _reference(arguments: argparse.Namespace) -> int:
+    from agent.adapters.diagnostics import say_to  # noqa: PLC0415 - see the top
+    from agent.config import load  # noqa: PLC0415 - see the top
+    from agent.recorder.commissioning import make_reference  # noqa: PLC0415
+
+    say_to()
+    made = make_reference(load(arguments.config), renew=arguments.renew)
+    sys.stdout.write(f"{made.digest}\n")
+    return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:

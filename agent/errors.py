@@ -64,6 +64,24 @@ class ModelRefusedError(LamppostError):
     exit_status = os.EX_UNAVAILABLE
 
 
+class ReferenceViewError(LamppostError):
+    """The view cannot be compared with the one that was approved."""
+
+    exit_status = os.EX_DATAERR
+
+
+class FingerprintFormatError(ReferenceViewError):
+    """Bytes are no fingerprint of a view of a known version, or not all of it."""
+
+
+class FeaturelessError(ReferenceViewError):
+    """The scene has too few edges that stay to be known again."""
+
+
+class OtherShapeError(ReferenceViewError):
+    """A picture of another shape than the fingerprint's cannot be compared with it."""
+
+
 # --- sealing ------------------------------------------------------------------
 
 

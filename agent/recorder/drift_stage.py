@@ -9,7 +9,7 @@
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.core.masking.blocks import BlockMask
 from agent.core.masking.drift import (
@@ -19,20 +19,18 @@ from agent.core.masking.drift import (
     Comparer,
     Comparison,
     Fingerprint,
-    FingerprintFormatError,
-    OtherShapeError,
     ViewWatch,
 )
 from agent.core.policy.decision import Decision
 from agent.core.video import RawFrame
-from agent.errors import StorageError
+from agent.errors import FingerprintFormatError, OtherShapeError, StorageError
 from agent.ports import Fact
 
 _log = logging.getLogger(__name__)
 
 _PERMILLE = 1000
 
-Tell = Callable[[str, RawFrame, dict[str, Fact]], None]
+Tell = Callable[[str, RawFrame, Mapping[str, Fact]], None]
 
 
 class DriftedError(Exception):

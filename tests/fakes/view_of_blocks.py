@@ -23,7 +23,7 @@ def _canvas(seed: int) -> NDArray[np.float64]:
     return canvas
 
 
-def view(  # noqa: PLR0913 - each is one thing that happens to a view
+def view(
     *,
     across: float = 0.0,
     down: float = 0.0,

@@ -20,14 +20,12 @@ from agent.core.masking.drift import (
     Commissioning,
     Comparer,
     Comparison,
-    FeaturelessError,
     Fingerprint,
-    FingerprintFormatError,
-    OtherShapeError,
     View,
     ViewWatch,
     reduced,
 )
+from agent.errors import FeaturelessError, FingerprintFormatError, OtherShapeError
 from tests.fakes.view_of_blocks import HEIGHT, WIDTH, Luma, view
 
 

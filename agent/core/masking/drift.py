@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.video import Plane
+from agent.errors import FeaturelessError, FingerprintFormatError, OtherShapeError
 
 COLUMNS = 160  # cells across: 1 % of the picture's width is 1.6 of them, and a face in the street none
 DIRECTIONS = 8
@@ -60,18 +61,6 @@ _GAP_US = 3_000_000
 
 Field = NDArray[np.float32]  # (2, rows, columns): an edge's direction as a doubled angle, its length 0 to 1
 Small = NDArray[np.float32]  # (rows, columns): luma on the fingerprint's raster
-
-
-class FingerprintFormatError(ValueError):
-    """Bytes are no fingerprint of a known version, or not all of it. The text says which."""
-
-
-class FeaturelessError(ValueError):
-    """The scene has too few edges that stay to be known again."""
-
-
-class OtherShapeError(ValueError):
-    """A picture of another shape than the fingerprint's cannot be compared with it."""
 
 
 class View(StrEnum):
@@ -373,7 +362,7 @@ class ViewWatch:
         if self._recent and self._recent[-1].shape != small.shape:
             self._begin_anew()
         self._recent.append(small)
-        mean = np.mean(np.stack(self._recent), axis=0, dtype=np.float32)
+        mean: Small = np.stack(self._recent).mean(axis=0)
         self.latest = self._comparer.compare(mean)
         same = self.latest.view is View.SAME
         if same is not self._row_is_same:
@@ -412,7 +401,8 @@ def reduced(analysis: Plane) -> Small:
     """
     height, width = analysis.shape
     rows = max(min(round(COLUMNS * height / width), MOST_ROWS), 1)
-    return _shares(rows, height) @ analysis.astype(np.float32) @ _shares(COLUMNS, width).T
+    small: Small = _shares(rows, height) @ analysis.astype(np.float32) @ _shares(COLUMNS, width).T
+    return small
 
 
 @lru_cache(maxsize=8)
@@ -422,7 +412,8 @@ def _shares(cells: int, pixels: int) -> Small:
     left, right = edges[:-1, None], edges[1:, None]
     pixel = np.arange(pixels)[None, :]
     overlap = np.clip(np.minimum(right, pixel + 1) - np.maximum(left, pixel), 0, None)
-    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: Small = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def _field(small: Small) -> Field:
@@ -436,8 +427,9 @@ def _field(small: Small) -> Field:
     across[:, 1:-1] = small[:, 2:] - small[:, :-2]
     strength = across * across + down * down
     noise = max(2 * _NOISE_STEPS, float(np.sqrt(np.median(strength))))
-    field: Field = np.stack((across * across - down * down, 2 * across * down)) / (strength + np.float32(noise**2))
-    return field
+    field = np.stack((across * across - down * down, 2 * across * down)) / (strength + np.float32(noise**2))
+    single: Field = field.astype(np.float32, copy=False)
+    return single
 
 
 def _sharpness(small: Small, edge: NDArray[np.bool_]) -> float:
@@ -453,7 +445,8 @@ def _steps(small: Small, cells: int) -> Small:
     middle = slice(cells, cells + rows), slice(cells, cells + columns)
     down = np.abs(wide[2 * cells :, middle[1]] - wide[:rows, middle[1]])
     across = np.abs(wide[middle[0], 2 * cells :] - wide[middle[0], :columns])
-    return np.maximum(down, across)
+    largest: Small = np.maximum(down, across)
+    return largest
 
 
 def _tile_sums(cells: Small) -> Small:
@@ -461,4 +454,5 @@ def _tile_sums(cells: Small) -> Small:
     rows, columns = cells.shape
     down = np.arange(_TILES_DOWN) * rows // _TILES_DOWN
     across = np.arange(_TILES_ACROSS) * columns // _TILES_ACROSS
-    return np.add.reduceat(np.add.reduceat(cells, down, axis=0), across, axis=1)
+    sums: Small = np.add.reduceat(np.add.reduceat(cells, down, axis=0), across, axis=1)
+    return sums
