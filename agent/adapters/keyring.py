@@ -81,12 +81,18 @@ def open_keyring(path: Path, *, credentials: Path | None = None) -> FileKeyring:
         LogKeyError: The key cannot be read, or others can read it.
         StorageError: It cannot be made.
     """
-    if credentials is not None and (credentials / CREDENTIAL).exists():
-        return FileKeyring(credentials / CREDENTIAL)
+    if (given := credential(credentials)) is not None:
+        return FileKeyring(given)
     if not path.exists():
         make_folders(path.parent)
         write_atomically(path, _new_key(), mode=0o600)
     return FileKeyring(path)
+
+
+def credential(credentials: Path | None) -> Path | None:
+    """Return the credential with the key in the folder that systemd names, or None."""
+    given = None if credentials is None else credentials / CREDENTIAL
+    return given if given is not None and given.exists() else None
 
 
 def credentials_folder() -> Path | None:

@@ -3,16 +3,14 @@
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 from agent.adapters.atomic_files import make_folders
 from agent.adapters.clock import SystemClock
-from agent.adapters.keyring import credentials_folder, open_keyring
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.adapters.process_hardening import harden_process
-from agent.adapters.reference_view import ReferenceView
 from agent.adapters.ring import Ring, RingSettings
 from agent.adapters.start_count import count_start
 from agent.adapters.status_file import StatusFile
@@ -21,13 +19,13 @@ from agent.adapters.tile_log import TileLog
 from agent.adapters.tuf_client import check_trusted_root
 from agent.config import MIB, Config
 from agent.core.masking.masker import Caption, Masker
-from agent.core.video import Layer, RawFrame
+from agent.core.video import Layer
 from agent.errors import ConfigurationError, PolicyError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
 from agent.recorder.detectors import detector_factory
-from agent.recorder.drift_stage import DriftStage
+from agent.recorder.device_log import open_device_log
 from agent.recorder.narrowing import Narrowing
 from agent.recorder.people_stage import PeopleStage
 from agent.recorder.policy_watch import PolicyWatch
@@ -113,7 +111,6 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
         )
         running.callback(people.close)
-        drift = DriftStage(ReferenceView(config.state.folder).read, _tell_view(log))
 
         def between_frames() -> None:
             caretaker.tick()
@@ -126,7 +123,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             narrowing,
             SegmentMaker(config.camera.id, make_encoders(config), store, tally),
             tally,
-            make_masker=lambda mode: Masker(mode, [drift, people], caption),
+            make_masker=lambda mode: Masker(mode, [people], caption),
             length=timedelta(seconds=config.segments.length_s),
             between_frames=between_frames,
         )
@@ -169,12 +166,6 @@ class _CalmLog:
             _log.error("%s was not recorded: %s", kind, error)
 
 
-def _tell_view(log: EventLog) -> Callable[[str, RawFrame, Mapping[str, Fact]], None]:
-    """Return what records that the view drifted or came back."""
-    calm = _CalmLog(log)
-    return lambda kind, frame, facts: calm.append(kind, frame.captured_at, **facts)
-
-
 class _Reporter:
     """Writes camera events to both logs."""
 
@@ -187,15 +178,8 @@ class _Reporter:
 
 
 def open_log(config: Config) -> TileLog:
-    """Open the log, and make its key if this is the first start.
-
-    Raises:
-        LogDamagedError: The log on the disk is not the one that was signed.
-        LogKeyError: The key cannot be read, or others can read it.
-        StorageError: The folder cannot be read or written.
-    """
-    keyring = open_keyring(config.state.folder / "keys" / "log.pem", credentials=credentials_folder())
-    return TileLog(config.state.folder / "log", config.camera.id, keyring)
+    """Open the log that `config` describes; see `agent.recorder.device_log`."""
+    return open_device_log(config.state.folder, config.camera.id, now=SystemClock().now())
 
 
 def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:

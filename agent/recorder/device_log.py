@@ -1,0 +1,64 @@
+"""Open the device's log; and if it is not the one that was signed, begin another.
+
+A card that lied about what it had written, or an earlier image of it put back, leaves a log that
+is shorter than, or other than, what its own checkpoint says. To go on with it would be to sign a
+second tree of some size. To stop recording until somebody drives there would make a broken
+card the way to switch a camera off. So the log is set aside with its key, and another begins
+under a new key and a new name; its first leaf says why. Whoever witnessed the old one sees it end.
+"""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.adapters.atomic_files import storage_error, sync_directory
+from agent.adapters.keyring import credential, credentials_folder, open_keyring
+from agent.adapters.tile_log import TileLog
+from agent.errors import LogDamagedError
+
+_log = logging.getLogger(__name__)
+
+_FOLDER = "log"
+_KEY = Path("keys") / "log.pem"
+
+
+def open_device_log(state: Path, camera_id: str, *, now: datetime) -> TileLog:
+    """Return the log below the state folder, and make its key if there is none.
+
+    Args:
+        state: The state folder.
+        camera_id: Whose log it is.
+        now: Current UTC time; it names what is set aside.
+
+    Raises:
+        LogDamagedError: The log on the disk is not the one that was signed, and its key is not ours to replace.
+        LogKeyError: The key cannot be read, or others can read it.
+        StorageError: The folder cannot be read or written.
+    """
+    try:
+        return _open(state, camera_id)
+    except LogDamagedError as error:
+        if credential(credentials_folder()) is not None:  # it stays, and would sign a second tree
+            raise
+        _log.error("another log begins: %s", error)
+        _set_aside(state, now)
+        log = _open(state, camera_id)
+        log.append("log-set-aside", now, reason=str(error))
+        return log
+
+
+def _open(state: Path, camera_id: str) -> TileLog:
+    keyring = open_keyring(state / _KEY, credentials=credentials_folder())
+    return TileLog(state / _FOLDER, camera_id, keyring)
+
+
+def _set_aside(state: Path, now: datetime) -> None:
+    """Rename the key, and then the log: with the log away and the key still there, the key would sign another tree."""
+    mark = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+    for path in (state / _KEY, state / _FOLDER):
+        aside = path.with_name(f"{path.name}.{mark}")
+        try:
+            path.rename(aside)
+            sync_directory(path.parent)
+        except OSError as error:
+            raise storage_error("set aside", path, error) from error
