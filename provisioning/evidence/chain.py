@@ -41,6 +41,7 @@ from provisioning.evidence.statement import StatedLog, Statement
 from provisioning.evidence.stored import Stored, stored_of
 
 MAX_PROOFS_BYTES = 128 * 1024 * 1024
+_UNHIDING = frozenset({"mask-recovered", "mask-failed-closed", "started", "stopped"})  # a restart begins anew
 GAP = timedelta(seconds=1)  # as provisioning.footage.joining counts one
 
 # --- the file -----------------------------------------------------------------
@@ -151,6 +152,39 @@ def gaps(
         covered_to = max(covered_to, ends)
     if ends_at - covered_to >= GAP:
         yield covered_to, ends_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """A half-open stretch in which the masker vouched for nothing; `ends_at` is None where no leaf tells it."""
+
+    starts_at: datetime
+    ends_at: datetime | None
+    why: str
+
+
+def hidden_spans(events: Iterable[Event], *, starts_at: datetime, ends_at: datetime) -> Iterator[Hidden]:
+    """Yield the stretches of the half-open span in which every picture was hidden whole, as the leaves tell them.
+
+    Args:
+        events: A run of leaves, in order.
+        starts_at: Of the span.
+        ends_at: Of the span.
+    """
+    since: Event | None = None
+    for event in events:
+        if since is not None and event.kind in _UNHIDING:
+            if event.at > starts_at and since.at < ends_at:
+                yield Hidden(starts_at=since.at, ends_at=event.at, why=_reason(since))
+            since = None
+        if event.kind == "mask-failed-closed":
+            since = event
+    if since is not None and since.at < ends_at:
+        yield Hidden(starts_at=since.at, ends_at=None, why=_reason(since))
+
+
+def _reason(event: Event) -> str:
+    return " ".join(str(event.facts.get("reason", "")).split()) or "the camera's log does not say"
 
 
 # --- what holds ---------------------------------------------------------------

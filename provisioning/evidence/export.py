@@ -41,7 +41,7 @@ from provisioning.authority.keys import KeyCard, OfficialKey
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.camera_log import CameraLog
-from provisioning.evidence.chain import LogProofs, ProvenLeaf, Run, choose_run, dump_proofs, follow, gaps
+from provisioning.evidence.chain import LogProofs, ProvenLeaf, Run, choose_run, dump_proofs, follow, gaps, hidden_spans
 from provisioning.evidence.city_log import CityLog, Entry
 from provisioning.evidence.collecting import Collected, collect
 from provisioning.evidence.exhibit import Exhibit
@@ -58,6 +58,7 @@ from provisioning.evidence.statement import (
     StatedFile,
     StatedFootage,
     StatedGap,
+    StatedHidden,
     StatedLog,
     StatedSegment,
     StatedSharing,
@@ -273,6 +274,10 @@ class _Work:
             segments=segments,
             absent=tuple(_stated_absence(stored, why) for stored, why in found.absent),
             gaps=self._gaps(segments, events),
+            hidden=tuple(
+                StatedHidden(starts_at=one.starts_at, ends_at=one.ends_at, why=one.why)
+                for one in hidden_spans(events, starts_at=self.order.starts_at, ends_at=self.order.ends_at)
+            ),
             verified=("The camera's key signed the log.",),
             files=self._files(),
         )

@@ -56,7 +56,7 @@ from provisioning.authority.cross_check import documents_of
 from provisioning.authority.published import first_root_of, verify_release
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
-from provisioning.evidence.chain import MAX_PROOFS_BYTES, Chain, follow, gaps, in_order, parse_proofs
+from provisioning.evidence.chain import MAX_PROOFS_BYTES, Chain, follow, gaps, hidden_spans, in_order, parse_proofs
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.pictures import coded_pictures
 from provisioning.evidence.sharing import Wish, permit
@@ -327,6 +327,11 @@ def _on_gaps(statement: Statement, chain: Chain) -> Iterator[LamppostError]:
     ]
     if chain.findings:  # the spans are not known then
         return
+    hidden = hidden_spans(chain.events, starts_at=statement.span.starts_at, ends_at=statement.span.ends_at)
+    if [(one.starts_at, one.ends_at, one.why) for one in hidden] != [
+        (one.starts_at, one.ends_at, one.why) for one in statement.hidden
+    ]:
+        yield EvidenceAlteredError("the statement tells otherwise than the log when pictures were hidden whole")
     for starts_at, ends_at in gaps(spans, starts_at=statement.span.starts_at, ends_at=statement.span.ends_at):
         if (starts_at, ends_at) not in named:
             yield EvidenceGapError(

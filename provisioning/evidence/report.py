@@ -166,7 +166,7 @@ def _gaps(statement: Statement) -> str:
 
 def _closed(statement: Statement) -> str:
     closed = [one for one in statement.segments if one.failed_closed]
-    if not closed:
+    if not closed and not statement.hidden:
         return ""
     frames = sum(one.failed_closed for one in closed)
     body = "".join(
@@ -174,10 +174,16 @@ def _closed(statement: Statement) -> str:
         f"<td>{one.failed_closed} of {one.frames}</td></tr>"
         for one in closed
     )
+    spans = "".join(
+        f"<tr><td>{_clock(one.starts_at)}</td><td>{_clock(one.ends_at) if one.ends_at else 'no leaf tells'}</td>"
+        f"<td>{escape(one.why)}</td></tr>"
+        for one in statement.hidden
+    )
     return (
         f"<h2>Pictures that are hidden whole</h2><p>In {frames} pictures the camera could not tell people from the"
-        " scene, and hid everything.</p><table><thead><tr><th>from</th><th>to</th><th>pictures</th></tr></thead>"
-        f"{body}</table>"
+        " scene, and hid everything.</p>"
+        "<table><thead><tr><th>from</th><th>to</th><th>pictures, or why</th></tr></thead>"
+        f"{spans}{body}</table>"
     )
 
 

@@ -123,6 +123,18 @@ class StatedGap(Strict):
     why: Text
 
 
+class StatedHidden(Strict):
+    """A half-open stretch in which the camera hid every picture whole, and why.
+
+    Attributes:
+        ends_at: None where the leaves do not show the end.
+    """
+
+    starts_at: Moment
+    ends_at: Moment | None
+    why: Text
+
+
 class By(Strict):
     """Who exported."""
 
@@ -253,6 +265,7 @@ class Statement(Strict):
     segments: Annotated[tuple[StatedSegment, ...], Field(min_length=1)]
     absent: tuple[StatedAbsence, ...]
     gaps: tuple[StatedGap, ...]
+    hidden: tuple[StatedHidden, ...]
     verified: tuple[Text, ...]
     files: Annotated[tuple[StatedFile, ...], Field(min_length=1)]
 

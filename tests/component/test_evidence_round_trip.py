@@ -51,6 +51,16 @@ def test_the_gap_is_named_to_the_second_with_what_the_log_says(exhibit: Path) ->
     assert "camera-lost" in gap.why
 
 
+def test_what_was_hidden_whole_is_named_with_its_reason(exhibit: Path) -> None:
+    statement = judge(Exhibit(exhibit), now=LATER).statement
+
+    assert statement is not None
+    [hidden] = statement.hidden
+    assert (hidden.starts_at, hidden.ends_at) == (NOON + timedelta(seconds=2), NOON + timedelta(seconds=4))
+    assert hidden.why == "Stale: the detector is late"
+    assert "Stale: the detector is late" in (exhibit / "report.html").read_text()
+
+
 def test_the_video_is_cut_to_the_span_and_the_pictures_are_in_the_sealed_report(exhibit: Path) -> None:
     video = b"".join(open_stream([(exhibit / "footage.mp4.age").read_bytes()], [PARTY]))
     report = b"".join(open_stream([(exhibit / "report.html.age").read_bytes()], [PARTY]))

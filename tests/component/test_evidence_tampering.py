@@ -266,6 +266,10 @@ def hide_that_pictures_are_hidden(stated: dict[str, Any], folder: Path) -> None:
     stated["segments"][1]["failed_closed"] = 0
 
 
+def hide_why_pictures_are_hidden(stated: dict[str, Any], folder: Path) -> None:
+    stated["hidden"] = []
+
+
 def name_another_camera(stated: dict[str, Any], folder: Path) -> None:
     stated["camera"] = "cam-08"
 
@@ -298,6 +302,7 @@ CUSTODIANS = {
     shorten_the_gap: "gap",
     turn_the_segments_round: "reordered",
     hide_that_pictures_are_hidden: "altered",
+    hide_why_pictures_are_hidden: "altered",
     name_another_camera: "other camera",
     name_another_case: "altered",
     name_another_law: "altered",

@@ -98,6 +98,7 @@ class Pole:
             log.append("boot", NOON - 5 * SECOND, version="0.1.0")
             for sequence, take in enumerate(takes, 1):
                 if sequence > 1 and take.at - takes[sequence - 2].at > 3 * SECOND:
+                    log.append("mask-recovered", takes[sequence - 2].at, reason="Stale", frames=3)
                     log.append("camera-lost", takes[sequence - 2].at + 2 * SECOND, reason="unplugged")
                 path = file_segment(
                     folder,
@@ -109,6 +110,8 @@ class Pole:
                     first_luma=first_luma + 10 * sequence,
                 )
                 self.paths.append(path)
+                if take.failed_closed:
+                    log.append("mask-failed-closed", take.at, reason="Stale: the detector is late")
                 log.append("segment-stored", take.at + 2 * SECOND, **segment_facts(path, sequence, take))
             log.publish()
         self.witness()
