@@ -64,7 +64,7 @@ class PeopleStage:
                 self._mask.seen(look)
         elif not self._unaided:
             raise NotSafeError(str(self._refusal))
-        return self._mask.hide(frame.pixels.y, frame.analysis, frame.pts_us)
+        return self._mask.hide(frame.pixels, frame.analysis, frame.pts_us)
 
     def close(self) -> None:
         """Stop the detector."""

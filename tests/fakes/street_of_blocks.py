@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from agent.core.masking.blocks import BlockMask
 from agent.core.masking.people import NotSafeError, PeopleMask
 from agent.core.masking.sightings import Kind, Look, Region, Sighting
-from agent.core.video import FrameSize
+from agent.core.video import I420, FrameSize
 
 SIZE = FrameSize(640, 360)
 FACTOR = 4
@@ -67,13 +67,14 @@ class Watch:
         return last
 
 
-def enlarged(analysis: Analysis, size: FrameSize = SIZE) -> Analysis:
-    """Return the luma of a frame of `size` whose reduction `analysis` is, as far as it reaches."""
-    picture = np.zeros((size.height_px, size.width_px), np.uint8)
+def enlarged(analysis: Analysis, size: FrameSize = SIZE) -> I420:
+    """Return a grey frame of `size` whose reduction `analysis` is, as far as it reaches."""
+    frame = I420.blank(size)
+    frame.y[...], frame.u[...], frame.v[...] = 0, 128, 128
     if analysis.ndim == 2:
         large = analysis.repeat(FACTOR, axis=1).repeat(FACTOR, axis=0)[: size.height_px, : size.width_px]
-        picture[: large.shape[0], : large.shape[1]] = large
-    return picture
+        frame.y[: large.shape[0], : large.shape[1]] = large
+    return frame
 
 
 def walk(start: Box, *, step_px: int, frames: int) -> Iterator[Box]:

@@ -49,6 +49,20 @@ def test_who_walks_is_hidden_in_every_frame() -> None:
     assert min(shares) == 1.0
 
 
+def test_who_is_as_bright_as_the_wall_behind_is_hidden_for_their_colour() -> None:
+    watch, scene = learned()
+    left, top, right, bottom = SOMEBODY
+
+    for _ in range(5):
+        watch.pts_us += STEP_US
+        small = scene.picture()
+        frame = enlarged(small)
+        frame.u[top // 2 : bottom // 2, left // 2 : right // 2] = 120
+        mask = watch.mask.hide(frame, small, watch.pts_us)
+
+        assert hidden_share(mask, SOMEBODY) == 1.0
+
+
 def test_where_somebody_was_is_hidden_for_half_a_second_and_shown_again() -> None:
     watch, scene = learned()
     watch.watch(scene, SOMEBODY, seconds=2)

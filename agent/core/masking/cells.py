@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.masking.blocks import BlockGrid, grid_shape
-from agent.core.video import MACROBLOCK_PX, FrameSize, Plane
+from agent.core.video import I420, MACROBLOCK_PX, FrameSize, Plane
 
 CELL_PX = 4  # analysis pixels; a person 60 m away is about one cell wide
 
 CellGrid = NDArray[np.bool_]
 Luma = NDArray[np.float32]
+Tints = NDArray[np.float32]
 
 
 class AnalysisMismatchError(Exception):
@@ -120,6 +121,27 @@ def mean_of_cells(pixels: Luma) -> NDArray[np.float32]:
     sums = lines[:, 0::CELL_PX] + lines[:, 1::CELL_PX] + lines[:, 2::CELL_PX] + lines[:, 3::CELL_PX]
     means: NDArray[np.float32] = sums / np.float32(CELL_PX * CELL_PX)
     return means
+
+
+def tints_of_cells(pixels: I420, raster: Raster) -> Tints:
+    """Return the mean blue and red difference of each cell, (2, rows, columns)."""
+    return np.stack([_mean_in_cells(plane, raster) for plane in (pixels.u, pixels.v)])
+
+
+def _mean_in_cells(plane: Plane, raster: Raster) -> Luma:
+    side = CELL_PX * raster.factor // 2  # chroma has half the lines and columns
+    below = max(raster.rows * side - plane.shape[0], 0)
+    right = max(raster.columns * side - plane.shape[1], 0)
+    if below or right:
+        plane = np.pad(plane, ((0, below), (0, right)), mode="edge")
+    plane = plane[: raster.rows * side, : raster.columns * side]
+    lines = np.zeros((raster.rows, plane.shape[1]), np.uint16)
+    for offset in range(side):
+        lines += plane[offset::side]
+    sums = np.zeros(raster.shape, np.float32)
+    for offset in range(side):
+        sums += lines[:, offset::side]
+    return sums / np.float32(side * side)
 
 
 def over_pixels(cells: CellGrid) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ Pure: numpy in, numpy out; time is a parameter.
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.masking.cells import CELL_PX, CellGrid, Luma, Raster, count_in_cells, mean_of_cells, over_pixels
+from agent.core.masking.cells import CELL_PX, CellGrid, Luma, Raster, Tints, count_in_cells, mean_of_cells, over_pixels
 from agent.core.masking.release import RELEASE, ReleaseRule
 
 # Luma steps that noise never exceeds: a least one, for codecs and rounding, and so many mean deviations.
@@ -26,6 +26,7 @@ _STRONGLY = 3.0  # one alone counts when it differs this many times the limit
 _LEAST_MEAN_STEPS, _MEAN_DEVIATIONS = 2.0, 4.0
 _MEAN_NOISE_STEPS = (0.1, 2.5)
 _FIRST_MEAN_NOISE_STEPS = 0.5
+_CANDIDATE_TINT_STEPS = 5.0
 
 # When so much of the scene differs for one frame only, it rains (a tenth does on the simulated street, a
 # fiftieth where it is busy and dry): what differs counts when it does so in two frames.
@@ -61,14 +62,19 @@ class Scene:
         self._present: CellGrid = np.zeros(raster.shape, np.bool_)  # the candidate, or else the scene, was there last
         self._means: NDArray[np.float32] = np.zeros(raster.shape, np.float32)  # of the last difference, signed
         self._mean_noise: NDArray[np.float32] = np.full(raster.shape, _FIRST_MEAN_NOISE_STEPS, np.float32)
+        self._tints: Tints = np.zeros((2, *raster.shape), np.float32)  # of the scene
+        self._tint_noise: Tints = np.full((2, *raster.shape), _FIRST_MEAN_NOISE_STEPS, np.float32)
+        self._candidate_tints: Tints = np.zeros((2, *raster.shape), np.float32)
+        self._tints_now: Tints = np.zeros((2, *raster.shape), np.float32)
         self._over_before: NDArray[np.bool_] = np.zeros(shape, np.bool_)
         self._weather = 0.0
         self._difference: Luma = np.empty(shape, np.float32)
         self._last_tick_us: int | None = None
         self._last_luma: Luma | None = None
 
-    def differing(self, luma: Luma) -> CellGrid:
-        """Return the proved cells in which `luma` is not the scene."""
+    def differing(self, luma: Luma, tints: Tints) -> CellGrid:
+        """Return the proved cells in which the picture is not the scene; `learn` learns from the same picture."""
+        self._tints_now = tints
         difference = np.subtract(luma, self._scene, out=self._difference)
         self._means = mean_of_cells(difference)
         np.abs(difference, out=difference)
@@ -80,6 +86,7 @@ class Scene:
         else:
             differing |= (count_in_cells(difference > self._limit * _STRONGLY) > 0) & self.proved
             differing |= self._faint() & self.proved
+        differing |= self._tinted() & self.proved
         self._notice_weather(over)
         return differing
 
@@ -90,6 +97,12 @@ class Scene:
         means = self._means - np.median(self._means[self.proved])  # a cloud moves all of them
         faint: CellGrid = np.abs(means) > _LEAST_MEAN_STEPS + _MEAN_DEVIATIONS * self._mean_noise
         return faint
+
+    def _tinted(self) -> CellGrid:
+        """Return the cells whose colour differs: a green coat before a grey wall that is as bright."""
+        limit = _LEAST_MEAN_STEPS + _MEAN_DEVIATIONS * self._tint_noise
+        tinted: CellGrid = (np.abs(self._tints_now - self._tints) > limit).any(axis=0)
+        return tinted
 
     def _notice_weather(self, over: NDArray[np.bool_]) -> None:
         """Follow how much of the scene differs for one frame only: rain and snow do, people do not."""
@@ -158,17 +171,23 @@ class Scene:
         self._limit = _limits(self._noise)
         self._mean_noise[shown] += (np.abs(self._means[shown]) - self._mean_noise[shown]) * np.float32(_NOISE_RATE)
         np.clip(self._mean_noise, *_MEAN_NOISE_STEPS, out=self._mean_noise)
+        tint_step = (self._tints_now - self._tints) * shown
+        self._tints += tint_step * np.float32(_SCENE_RATE)
+        self._tint_noise += (np.abs(tint_step) - self._tint_noise) * shown * np.float32(_NOISE_RATE)
+        np.clip(self._tint_noise, *_MEAN_NOISE_STEPS, out=self._tint_noise)
 
     def _age(self, luma: Luma, step_us: int, differing: CellGrid) -> None:
         scene_is_there = self.proved & ~differing
         open_cells = ~scene_is_there
         difference = np.abs(luma - self._candidate)
-        there = ~_differ(difference, _limits(self._candidate_noise)) & open_cells
+        tinted = (np.abs(self._tints_now - self._candidate_tints) > _CANDIDATE_TINT_STEPS).any(axis=0)
+        there = ~_differ(difference, _limits(self._candidate_noise)) & ~tinted & open_cells
         gone = open_cells & ~there
         self._age_us[there] += step_us
         self._age_us[gone] -= step_us
         pixels = over_pixels(there)
         self._candidate += (luma - self._candidate) * pixels * np.float32(_CANDIDATE_RATE)
+        self._candidate_tints += (self._tints_now - self._candidate_tints) * there * np.float32(_CANDIDATE_RATE)
         self._candidate_noise += (difference - self._candidate_noise) * pixels * np.float32(_NOISE_RATE)
         np.clip(self._candidate_noise, *_NOISE_STEPS, out=self._candidate_noise)
         self._begin_candidates(gone & (self._age_us < 0), luma)
@@ -184,6 +203,7 @@ class Scene:
         if luma is not None:
             pixels = over_pixels(cells)
             np.copyto(self._candidate, luma, where=pixels)
+            np.copyto(self._candidate_tints, self._tints_now, where=cells)
             np.copyto(self._candidate_noise, np.float32(_FIRST_NOISE_STEPS), where=pixels)
 
     def _release(self) -> None:
@@ -196,6 +216,7 @@ class Scene:
             return
         pixels = over_pixels(released)
         np.copyto(self._scene, self._candidate, where=pixels)
+        np.copyto(self._tints, self._candidate_tints, where=released)
         np.copyto(self._noise, self._candidate_noise, where=pixels)
         self._limit = _limits(self._noise)
         self.proved |= released

@@ -16,11 +16,11 @@ import numpy as np
 
 from agent.core.masking.agreement import Agreement
 from agent.core.masking.blocks import BlockMask
-from agent.core.masking.cells import AnalysisMismatchError, CellGrid, Raster, close_gaps, grow
+from agent.core.masking.cells import AnalysisMismatchError, CellGrid, Raster, close_gaps, grow, tints_of_cells
 from agent.core.masking.motion import Scene
 from agent.core.masking.release import RELEASE, ReleaseRule
 from agent.core.masking.sightings import Kind, Look, Sightings, covered, touched
-from agent.core.video import FrameSize, Plane
+from agent.core.video import I420, FrameSize, Plane
 
 HOLD_US = 600_000  # the leg that swings back is hidden all the while
 SILENCE_US = 2_000_000  # a detector that has said nothing for so long is taken for dead
@@ -76,11 +76,11 @@ class PeopleMask:
         person = touched(state.raster, people, least_score=DOUBTS_FROM_SCORE, across=_MIDDLE_ACROSS, down=_MIDDLE_DOWN)
         state.scene.credit(covered(state.raster, look.regions), person)
 
-    def hide(self, frame_luma: Plane, analysis: Plane, pts_us: int) -> BlockMask:
+    def hide(self, pixels: I420, analysis: Plane, pts_us: int) -> BlockMask:
         """Return what to hide of a frame.
 
         Args:
-            frame_luma: Of the frame, (height, width) uint8.
+            pixels: The frame; only read.
             analysis: Its small luma plane, (h, w) uint8.
             pts_us: Its instant; rises from call to call.
 
@@ -88,13 +88,13 @@ class PeopleMask:
             NotSafeError: All of it.
             AnalysisMismatchError: The plane is not of this frame.
         """
-        size = FrameSize(frame_luma.shape[1], frame_luma.shape[0])
+        size = pixels.size
         state = self._state_for(size, analysis, pts_us)
-        state.agreement.check(frame_luma, analysis, state.raster, pts_us)
+        state.agreement.check(pixels.y, analysis, state.raster, pts_us)
         if int(analysis.max()) - int(analysis.min()) < LEAST_CONTRAST:
             raise NotSafeError("the picture is blank: the lens is covered or blinded")
         luma = state.raster.pixels(analysis)
-        differing = state.scene.differing(luma)
+        differing = state.scene.differing(luma, tints_of_cells(pixels, state.raster))
         proved = int(state.scene.proved.sum())
         if proved and differing.sum() > CHANGED_RATIO * proved:
             state.scene.forget()
