@@ -12,7 +12,10 @@ import pytest
 
 from agent.adapters.streetscene import PRIVATE_ZONES
 from agent.core.masking.blocks import FILL_Y
+from provisioning.clock import precise_now
 from provisioning.demo.city import GARDEN, GRANT
+from provisioning.evidence.exhibit import Exhibit
+from provisioning.evidence.judging import judge, verdict
 
 DEADLINE_S = 600  # a minute here; an upper bound for a machine that does ten other things
 
@@ -36,7 +39,7 @@ def test_the_demo_leaves_a_sheet_and_a_movie_in_which_private_windows_are_never_
     )
 
     assert played.returncode == 0, played.stderr
-    sheet, movie = (Path(line) for line in played.stdout.split())
+    sheet, movie, evidence, report = (Path(line) for line in played.stdout.split())
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert picture.shape[1] > 1000
@@ -50,4 +53,6 @@ def test_the_demo_leaves_a_sheet_and_a_movie_in_which_private_windows_are_never_
             ]
             assert np.abs(windows - FILL_Y).max() <= 12
             frames += 1
-    assert frames > 50
+    assert frames > 10
+    assert verdict(judge(Exhibit(evidence), now=precise_now())) is None
+    assert report.read_text(encoding="utf-8").count("data:image/jpeg") > 3
