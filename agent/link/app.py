@@ -33,6 +33,7 @@ from agent.link.policy import PolicyRelay
 from agent.link.recent import RecentLines
 from agent.link.selftest import LinkSelftest
 from agent.link.session import Parts, Supervisor
+from agent.link.snapshots import Snapshots
 from agent.link.upload import Uploads
 from agent.ports import Broker, Clock
 
@@ -93,6 +94,7 @@ def compose(config: Config, broker: Broker, clock: Clock, running: ExitStack) ->
     reach = Reach(
         footage=footage,
         uploads=uploads,
+        snapshots=Snapshots(config.policy.inbox, config.policy.outbox, clock),
         credential=credential,
         board=board,
         delivery=delivery,

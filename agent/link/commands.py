@@ -43,6 +43,7 @@ from agent.core.topics import COMMAND_NAME, DELIVERY, Leaf, topic
 from agent.errors import LamppostError, MessageFormatError, UploadRefusedError
 from agent.link.delivery import LogDelivery
 from agent.link.recent import RecentLines
+from agent.link.snapshots import Snapshots
 from agent.link.upload import Uploads
 from agent.ports import Clock, Outgoing, Received
 
@@ -58,6 +59,7 @@ class Reach:
     Attributes:
         footage: Sealed segments, by name.
         uploads: Takes them away.
+        snapshots: Asks the recorder for a picture.
         credential: The device credential.
         board: The machine.
         delivery: The log on its way.
@@ -71,6 +73,7 @@ class Reach:
 
     footage: FootageFiles
     uploads: Uploads
+    snapshots: Snapshots
     credential: DeviceCredential
     board: Board
     delivery: LogDelivery
@@ -88,6 +91,10 @@ class _NotHereError(Exception):
     def __init__(self, refusal: Refusal, reason: str) -> None:
         super().__init__(reason)
         self.refusal = refusal
+
+
+class _AnsweredLater(Part):
+    """The one reply there is comes from `collect`."""
 
 
 class Commands:
@@ -137,6 +144,8 @@ class Commands:
             _log.warning("%s failed: %s", name, error)
             self._reply(name, verdict.command.id, Outcome.FAILED, reason=str(error))
         else:
+            if isinstance(result, _AnsweredLater):
+                return
             if result is None:
                 self._reply(name, verdict.command.id, Outcome.ACCEPTED)
             else:
@@ -148,6 +157,16 @@ class Commands:
             self._correlation = ended.correlation
             self._reply(
                 CommandName.FOOTAGE_UPLOAD, ended.command_id, ended.outcome, reason=ended.reason, result=ended.result
+            )
+        if (developed := self._reach.snapshots.ended()) is not None:
+            self._correlation, answer = developed.correlation, developed.answer
+            self._reply(
+                CommandName.SNAPSHOT,
+                answer.id,
+                answer.outcome,
+                reason=answer.reason,
+                refusal=answer.refusal,
+                result=answer.result,
             )
 
     def next_reply(self) -> Outgoing | None:
@@ -176,6 +195,9 @@ class Commands:
                 return LogSendResult(first=first, end=end)
             case CredentialRenewArgs() as args:
                 return self._renew(args)
+            case _ if accepted.name is CommandName.SNAPSHOT:
+                self._snapshot(accepted.command.id)
+                return _AnsweredLater()
             case _:
                 return self._simple(accepted.name)
 
@@ -216,6 +238,11 @@ class Commands:
                 )
             )
         return FootageListResult(segments=tuple(listed))
+
+    def _snapshot(self, command_id: str) -> None:
+        if self._reach.snapshots.waiting:
+            raise _NotHereError(Refusal.BUSY, "a picture is being taken already")
+        self._reach.snapshots.ask(command_id, self._correlation)
 
     def _upload(self, command_id: str, args: FootageUploadArgs) -> None:
         try:

@@ -43,6 +43,11 @@ class SegmentAccount:
         self.size_bytes = 0
         self.ends_at: datetime | None = None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the bytes that the disk confirmed."""
+        return self._file.hexdigest()
+
     def frame(self, frame: MaskedFrame) -> None:
         """Count a frame that was given to the encoder."""
         first = frame.pts_us if self._starts_at is None else self._pts_us[0]
@@ -69,7 +74,7 @@ class SegmentAccount:
         """
         return {
             "file": stored.path.rpartition("/")[2],
-            "sha256": self._file.hexdigest(),
+            "sha256": self.digest,
             "header_sha256": sha256(self._header).hexdigest(),
             "payload_sha256": self._payload.hexdigest(),
             "size_bytes": self.size_bytes,

@@ -31,6 +31,7 @@ from agent.recorder.people_stage import PeopleStage
 from agent.recorder.policy_watch import PolicyWatch
 from agent.recorder.publishing import Publisher
 from agent.recorder.segment import SegmentMaker
+from agent.recorder.snapshots import Snapshots
 from agent.recorder.sources import camera_factory
 from agent.recorder.storage import PatientStore
 from agent.recorder.supervision import CameraEvent, SupervisedCamera
@@ -112,9 +113,12 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         )
         running.callback(people.close)
 
+        snapshots = Snapshots(config.policy.inbox, config.policy.outbox, clock, log)
+
         def between_frames() -> None:
             caretaker.tick()
             publisher.tick()
+            snapshots.tick()
 
         running.enter_context(_closing(camera, stop, stop_after))
         notifier.ready()
@@ -126,6 +130,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             make_masker=lambda mode: Masker(mode, [people], caption),
             length=timedelta(seconds=config.segments.length_s),
             between_frames=between_frames,
+            snapshots=snapshots,
         )
         notifier.stopping()
         caretaker.tell()

@@ -16,13 +16,15 @@ from agent.core.video import RawFrame, StreamMode
 from agent.errors import EncoderError, SealError, StorageError
 from agent.recorder.narrowing import Narrowing
 from agent.recorder.segment import SegmentMaker
+from agent.recorder.snapshots import NobodyAsks, SnapshotTaker
 from agent.recorder.supervision import SupervisedCamera
 from agent.recorder.tally import Tally
 
 Judged = tuple[Decision, RawFrame]
+NOBODY_ASKS = NobodyAsks()
 
 
-def run(
+def run(  # noqa: PLR0913 - all that the data path is made of, once
     camera: SupervisedCamera,
     narrowing: Narrowing,
     segments: SegmentMaker,
@@ -31,14 +33,15 @@ def run(
     make_masker: Callable[[StreamMode], Masker] = Masker,
     length: timedelta,
     between_frames: Callable[[], None] = lambda: None,
+    snapshots: SnapshotTaker = NOBODY_ASKS,
 ) -> None:
     """Move pictures from `camera` to storage, as far as the decision of each moment allows, until the camera closes."""
     for session in camera.sessions():
         masker = make_masker(session.mode)
-        judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames)
-        cut = _Cut(session.mode, length)
+        judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames, snapshots)
+        cut = _Cut(session.mode, length, snapshots)
         for _, take in groupby(judged, key=cut):
-            if not _record(take, session.mode, masker, narrowing, segments, tally):
+            if not _record(take, session.mode, masker, narrowing, segments, tally, snapshots):
                 cut.begin_anew()
 
 
@@ -48,6 +51,7 @@ def _judge(
     narrowing: Narrowing,
     tally: Tally,
     between_frames: Callable[[], None],
+    snapshots: SnapshotTaker,
 ) -> Iterator[Judged]:
     """Put beside each frame the decision of its moment; leave out frames beyond the rate that a grant allows."""
     thinning = Thinning()
@@ -61,6 +65,7 @@ def _judge(
             tally.unwanted()
         else:
             tally.unwanted()
+            snapshots.dark(decision.reason)
             yield decision, frame  # ends the running segment, and is looked at no further
 
 
@@ -71,6 +76,7 @@ def _record(
     narrowing: Narrowing,
     segments: SegmentMaker,
     tally: Tally,
+    snapshots: SnapshotTaker,
 ) -> bool:
     """Write one segment; return whether all went well.
 
@@ -79,6 +85,7 @@ def _record(
     decision, frame = next(take)
     if not decision.recording:
         return True
+    began_us = frame.pts_us
     try:
         with segments.start(mode, decision, frame) as segment:
             segment.push(masker.layers(frame, decision))
@@ -86,11 +93,14 @@ def _record(
                 segment.push(masker.layers(frame, decision))
     except StorageError as error:
         tally.storage_failed(error, frame.captured_at)
+        snapshots.failed(began_us, error)
         narrowing.failed(error, frame.pts_us)
     except (EncoderError, SealError) as error:
         tally.encoder_failed(error)
+        snapshots.failed(began_us, error)
         narrowing.failed(error, frame.pts_us)
     else:
+        snapshots.stored(began_us, *segment.kept)
         return True
     return False
 
@@ -98,9 +108,11 @@ def _record(
 class _Cut:
     """Numbers the segments of one camera session: frames with the same number belong together."""
 
-    def __init__(self, mode: StreamMode, length: timedelta) -> None:
+    def __init__(self, mode: StreamMode, length: timedelta, snapshots: SnapshotTaker) -> None:
         self._mode = mode
         self._length = length
+        self._snapshots = snapshots
+        self._alone = False  # whether the frame before was to be the only one of its segment
         self._running: Span | None = None
         self._number = 0
 
@@ -111,8 +123,16 @@ class _Cut:
     def __call__(self, judged: Judged) -> int:
         decision, frame = judged
         first = self._running.first_pts_us if self._running is not None else frame.pts_us
-        if begins_segment(self._running, decision=decision, mode=self._mode, pts_us=frame.pts_us, length=self._length):
+        alone = decision.recording and self._snapshots.begins(frame.pts_us)
+        if (
+            alone
+            or self._alone
+            or begins_segment(
+                self._running, decision=decision, mode=self._mode, pts_us=frame.pts_us, length=self._length
+            )
+        ):
             self._number += 1
             first = frame.pts_us
+        self._alone = alone
         self._running = Span(decision=decision, mode=self._mode, first_pts_us=first, last_pts_us=frame.pts_us)
         return self._number

@@ -44,6 +44,7 @@ class LayerTrack:
         self._counting = counting  # in the masked layer only: a frame in two layers is one frame
         self.pushed = 0
         self.stored = 0
+        self.kept: tuple[StoredSegment, str] | None = None
 
     def push(self, frame: MaskedFrame) -> None:
         """Encode one frame, and seal and store the fragment it completed, if any."""
@@ -59,6 +60,7 @@ class LayerTrack:
         stored = self._file.finish(sealed)
         self._count(sealed)
         self._log(stored)
+        self.kept = stored, self._account.digest
 
     def abandon(self) -> None:
         """Let go of everything as it is. Never raises."""
@@ -100,6 +102,18 @@ class Segment:
         self._tally.masked(layers[Layer.MASKED])
         for layer, track in self._tracks.items():
             track.push(layers[layer])
+
+    @property
+    def kept(self) -> tuple[StoredSegment, str]:
+        """The finished masked layer, and the SHA-256 (hex) of its file.
+
+        Raises:
+            ValueError: It is not finished.
+        """
+        kept = self._tracks[Layer.MASKED].kept
+        if kept is None:
+            raise ValueError("the segment is not finished")
+        return kept
 
     def __enter__(self) -> Self:
         return self

@@ -255,18 +255,6 @@ def test_rubbish_on_a_command_topic_is_answered_with_a_reason(
     assert replies(broker)[0].refusal in {Refusal.MALFORMED, Refusal.OVERSIZED}
 
 
-def test_a_recorder_that_cannot_take_a_snapshot_says_so(tmp_path: Path, broker: FakeBroker) -> None:
-    with running_link(link_config(tmp_path), broker, TrustedClock()):
-        until(broker, lambda: bool(reports(broker)))
-        reply = give(broker, ask("snapshot"))
-
-    assert (reply.outcome, reply.refusal, reply.reason) == (
-        Outcome.REFUSED,
-        Refusal.UNSUPPORTED,
-        "not supported by this recorder",
-    )
-
-
 def test_nobody_reboots_a_camera_that_is_not_configured_for_it(tmp_path: Path, broker: FakeBroker) -> None:
     with running_link(link_config(tmp_path), broker, TrustedClock()):
         until(broker, lambda: bool(reports(broker)))

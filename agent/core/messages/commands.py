@@ -97,6 +97,7 @@ class Refusal(StrEnum):
     UNSUPPORTED = "unsupported"  # this recorder or board cannot
     NOT_CONFIGURED = "not-configured"
     BUSY = "busy"
+    DARK = "dark"  # nothing permits recording; the reason is the decision's
 
 
 class Reply(Message):
@@ -152,10 +153,17 @@ class SelftestResult(Part):
 
 
 class SnapshotResult(Part):
-    """Where the picture lies: a masked segment of one frame, sealed to the recipients of the decision."""
+    """Where the picture lies: a masked segment of one frame, sealed to the recipients of the decision.
+
+    Attributes:
+        file: Its name; `footage.upload` takes it away.
+        size_bytes: Its length.
+        digest: SHA-256 of the sealed bytes, as in the log.
+    """
 
     file: SegmentFile
     size_bytes: PositiveInt
+    digest: Digest
 
 
 class FootageListArgs(Part):
