@@ -1,0 +1,245 @@
+"""Counts are right where they are told, too small ones are not told, and no sum leads back to them."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.counting import (
+    INTERVAL,
+    LEAST_PUBLISHED,
+    Cell,
+    Counter,
+    Line,
+    Row,
+    Way,
+    interval_of,
+    suppressed,
+    total,
+)
+from agent.core.masking.sightings import Kind, Look, Region, Sighting
+from agent.core.zones import Zone
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+WHOLE = (Region(0, 0, 1, 1),)
+KERB = Line(name="kerb", start=(0.5, 1.0), end=(0.5, 0.0))  # who looks up the picture has the left to their left
+PLAZA = Zone(name="plaza", polygon=((0.2, 0.2), (0.8, 0.2), (0.8, 0.9), (0.2, 0.9)))
+STEP_US = 500_000
+
+
+def somebody(x: float, y: float = 0.6, *, kind: Kind = Kind.PERSON, score: float = 0.9) -> Sighting:
+    """Return a box whose foot is at (x, y)."""
+    return Sighting(where=Region(x - 0.03, y - 0.2, x + 0.03, y), kind=kind, score=score)
+
+
+class Street:
+    """Shows a counter one look after the other."""
+
+    def __init__(self, *places: Line | Zone) -> None:
+        self.counter = Counter(
+            [place for place in places if isinstance(place, Line)],
+            [place for place in places if isinstance(place, Zone)],
+        )
+        self.pts_us = 0
+        self.at = NOON
+
+    def look(self, *seen: Sighting, regions: tuple[Region, ...] = WHOLE, step_us: int = STEP_US) -> tuple[Row, ...]:
+        self.pts_us += step_us
+        self.at += timedelta(microseconds=step_us)
+        return self.counter.see(Look(pts_us=self.pts_us, regions=regions, sightings=seen), self.at)
+
+    def walk(self, *xs: float, **how: object) -> None:
+        """Let somebody walk through these places, then nobody for long enough to be forgotten."""
+        for x in xs:
+            self.look(somebody(x, **how))  # type: ignore[arg-type]
+        for _ in range(6):
+            self.look()
+
+    def told(self) -> dict[str, int | None]:
+        """Return the cells of the running interval, by place and what."""
+        return {f"{row.place} {cell.what}": cell.count for row in self.counter.finish() for cell in row.cells}
+
+
+ACROSS = (0.42, 0.46, 0.49, 0.53, 0.57)
+
+
+def test_who_crosses_a_line_is_counted_by_way_and_kind() -> None:
+    street = Street(KERB)
+    for _ in range(7):
+        street.walk(*ACROSS)
+    for _ in range(5):
+        street.walk(*reversed(ACROSS))
+    for _ in range(6):
+        street.walk(*ACROSS, kind=Kind.VEHICLE)
+
+    assert street.told() == {
+        "kerb person left-to-right": 7,
+        "kerb person right-to-left": 5,
+        "kerb vehicle left-to-right": 6,
+        "kerb vehicle right-to-left": None,
+    }
+
+
+def test_two_side_by_side_are_two() -> None:
+    street = Street(KERB)
+    for _ in range(3):
+        for x in ACROSS:
+            street.look(somebody(x, 0.6), somebody(x, 0.85))
+        street.walk()
+
+    assert street.told()["kerb person left-to-right"] == 6
+
+
+def test_one_seen_in_two_tiles_is_one_and_a_doubtful_one_none() -> None:
+    street = Street(KERB)
+    for _ in range(5):
+        for x in ACROSS:
+            street.look(somebody(x), somebody(x + 0.005, score=0.8), somebody(x, 0.9, score=0.4))
+        street.walk()
+
+    assert street.told()["kerb person left-to-right"] == 5
+
+
+def test_pacing_up_and_down_is_no_crowd() -> None:
+    street = Street(KERB)
+    for _ in range(20):
+        for x in (*ACROSS, *reversed(ACROSS)):
+            street.look(somebody(x))
+
+    assert set(street.told().values()) == {None}
+
+
+def test_who_walks_past_the_end_of_a_line_does_not_cross_it() -> None:
+    street = Street(Line(name="short", start=(0.5, 0.3), end=(0.5, 0.0)))
+    for _ in range(9):
+        street.walk(*ACROSS)
+
+    assert set(street.told().values()) == {None}
+
+
+def test_a_leap_is_not_a_step() -> None:
+    street = Street(KERB)
+    for _ in range(9):
+        street.walk(0.2, 0.8)
+
+    assert set(street.told().values()) == {None}
+
+
+@pytest.mark.parametrize("step_us", [5_000_000, -4_000_000])
+def test_over_a_gap_nobody_is_followed(step_us: int) -> None:
+    street = Street(KERB)
+    for _ in range(9):
+        street.look(somebody(0.48))
+        street.look(somebody(0.52), step_us=step_us)
+
+    assert street.told()["kerb person left-to-right"] is None
+
+
+def test_a_row_says_its_interval_and_for_how_long_it_was_watched() -> None:
+    street = Street(KERB)
+    rows: list[Row] = []
+    while not rows:
+        rows += street.look()
+
+    assert [(row.place, row.interval_at) for row in rows] == [("kerb", NOON)]
+    assert rows[0].watched_s == pytest.approx(INTERVAL.total_seconds(), abs=2)
+
+
+def test_nothing_watched_is_nothing_told() -> None:
+    assert Counter([KERB]).finish() == ()
+
+
+@pytest.mark.parametrize(("minute", "begins"), [(0, 0), (14, 0), (15, 15), (59, 45)])
+def test_intervals_are_quarters_of_the_hour(minute: int, begins: int) -> None:
+    assert interval_of(NOON.replace(minute=minute, second=59)) == NOON.replace(minute=begins)
+
+
+def crowd(count: int) -> Iterator[Sighting]:
+    for n in range(count):
+        yield somebody(0.25 + 0.08 * n)
+
+
+def test_how_many_are_present_is_a_mean_over_the_looks() -> None:
+    street = Street(PLAZA)
+    for n in range(40):
+        street.look(*crowd(6 if n % 2 else 4), somebody(0.5, 0.1))
+
+    assert street.told() == {"plaza person present-permille": 5000, "plaza vehicle present-permille": None}
+
+
+def test_fewer_at_once_than_may_be_told_are_not_told_however_long_they_stay() -> None:
+    street = Street(PLAZA)
+    for _ in range(200):
+        street.look(*crowd(LEAST_PUBLISHED - 1))
+
+    assert set(street.told().values()) == {None}
+
+
+def test_a_mean_of_a_few_looks_is_none() -> None:
+    street = Street(PLAZA)
+    for _ in range(10):
+        street.look(*crowd(6))
+
+    assert set(street.told().values()) == {None}
+
+
+def test_a_look_at_a_part_says_nothing_about_an_area_beyond_it() -> None:
+    street = Street(PLAZA)
+    for _ in range(40):
+        street.look(*crowd(6))
+        street.look(regions=(Region(0, 0, 0.5, 0.5),))
+
+    assert street.told()["plaza person present-permille"] == 6000
+
+
+def test_squares_that_cover_an_area_together_cover_it() -> None:
+    street = Street(PLAZA)
+    for _ in range(40):
+        street.look(*crowd(6), regions=(Region(0, 0, 0.56, 1), Region(0.44, 0, 1, 1)))
+
+    assert street.told()["plaza person present-permille"] == 6000
+
+
+@given(st.integers(0, 10_000))
+def test_a_count_below_five_is_never_told(count: int) -> None:
+    assert suppressed(count) == (None if count < 5 else count)
+
+
+@given(st.lists(st.integers(0, 30), max_size=12), st.data())
+def test_a_total_tells_nothing_that_its_published_cells_do_not(counts: list[int], data: st.DataObject) -> None:
+    """Any other small numbers in place of the suppressed ones give the same cells and the same total."""
+    others = [count if count >= LEAST_PUBLISHED else data.draw(st.integers(0, LEAST_PUBLISHED - 1)) for count in counts]
+
+    told, as_well = ([Cell(what="n", count=suppressed(count)) for count in each] for each in (counts, others))
+
+    assert told == as_well
+    assert total(told) == total(as_well)
+    assert total(told).at_least == sum(count for count in counts if count >= LEAST_PUBLISHED)
+    assert total(told).suppressed == sum(count < LEAST_PUBLISHED for count in counts)
+
+
+def test_a_row_has_no_place_for_a_person() -> None:
+    assert {each.name for each in fields(Row)} == {"place", "interval_at", "watched_s", "cells"}
+    assert {each.name for each in fields(Cell)} == {"what", "count"}
+    assert {cell.what for row in _rows() for cell in row.cells} == {
+        *(f"{kind} {way}" for kind, way in product(Kind, Way)),
+        *(f"{kind} present-permille" for kind in Kind),
+    }
+
+
+def _rows() -> tuple[Row, ...]:
+    street = Street(KERB, PLAZA)
+    street.walk(*ACROSS)
+    return street.counter.finish()
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [((0.1, 0.1), (0.1, 0.1)), ((-0.1, 0), (1, 1)), ((0, 0), (1, 1.1)), ((float("nan"), 0), (1, 1))]
+)
+def test_a_line_that_is_none_is_refused(start: tuple[float, float], end: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="line 'x'"):
+        Line(name="x", start=start, end=end)
