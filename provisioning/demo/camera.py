@@ -108,6 +108,11 @@ class DemoCamera:
         return self._folder / "footage"
 
     @property
+    def log(self) -> Path:
+        """The transparency log."""
+        return self._folder / "state" / "log"
+
+    @property
     def diagnostics(self) -> Path:
         """What the process said."""
         return self._folder / "agent.log"
@@ -215,7 +220,7 @@ class DemoCamera:
         """Return the agent's event log."""
         return [
             json.loads(line)
-            for path in sorted((self._folder / "state" / "log").glob("events-*.jsonl"))
+            for path in sorted(self.log.glob("events-*.jsonl"))
             for line in path.read_text(encoding="utf-8").splitlines()
         ]
 

@@ -72,6 +72,11 @@ class DemoCity:
         return self._folder.path
 
     @property
+    def custodian(self) -> OfficialKey:
+        """The custodian's key."""
+        return self._keys["custodian"]
+
+    @property
     def bundle(self) -> Path:
         """The file that cameras take."""
         return self._folder.bundle_path

@@ -2,9 +2,10 @@
 
 Three officials sign, a camera records, one official restricts, the power fails, a
 waiver lapses, one official revokes. Then the custodian, whose key never was on the
-camera, opens everything.
+camera, opens everything, and hands it to a prosecutor.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +27,10 @@ from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import DemoCamera, Usage, children_usage
 from provisioning.demo.city import CAMERA, OTHER_CAMERA, DemoCity
 from provisioning.demo.fleet import HOST, DemoFleet
+from provisioning.demo.handing_over import HandedOver, hand_over
 from provisioning.demo.look import KeptSegment, frame_at, open_all
 from provisioning.demo.sheet import Moment, Picture, contact_sheet
+from provisioning.evidence.exhibit import STATEMENT
 from provisioning.footage.joining import Joiner
 from provisioning.footage.opening import cut, open_segment
 from provisioning.footage.private_file import private_file
@@ -63,11 +66,15 @@ class Told:
     Attributes:
         sheet: The contact sheet, PNG.
         movie: All that was kept, MP4.
+        evidence: The folder that was handed over.
+        report: What its receiver reads, HTML.
         rows: Label and value, for a table.
     """
 
     sheet: Path
     movie: Path
+    evidence: Path
+    report: Path
     rows: tuple[tuple[str, str], ...]
 
 
@@ -107,11 +114,30 @@ def play(out: Path, *, source: str, say: Callable[[RenderableType], None]) -> To
             ),
         )
         _join(movie, kept, city.identity)
+        say("handing it to a prosecutor, who verifies it and opens the report")
+        evidence, report = _fresh(out / "evidence"), out / "evidence-report.html"
+        handed = hand_over(city, camera, kept, evidence, report, Path(scratch))
+        account = _account(camera, kept, lost, children_usage(), precise_now() - began)
         return Told(
             sheet=sheet,
             movie=movie,
-            rows=tuple(_account(camera, kept, lost, children_usage(), precise_now() - began)),
+            evidence=evidence,
+            report=report,
+            rows=(*account, ("evidence", _evidence(handed))),
         )
+
+
+def _fresh(folder: Path) -> Path:
+    """Return `folder` after what an earlier demo left there is gone."""
+    if (folder / STATEMENT).exists():
+        shutil.rmtree(folder)
+    return folder
+
+
+def _evidence(handed: HandedOver) -> str:
+    missing = sum((gap.ends_at - gap.starts_at for gap in handed.statement.gaps), timedelta(0))
+    segments, missing_s = len(handed.statement.segments), missing.total_seconds()
+    return f"{segments} segments, {missing_s:.0f} s named as missing; it holds, and the prosecutor alone opens it"
 
 
 @contextmanager
