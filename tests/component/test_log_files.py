@@ -50,9 +50,7 @@ def test_numbers_go_on_after_a_restart_and_a_reader_starts_where_it_left_off(tmp
     assert kinds(tmp_path, start=1) == ["camera-lost", "boot"]
 
 
-@pytest.mark.parametrize(
-    "torn", [b"{", b'{"at":"2026-11-28T12:00:00.000000Z","kind":"boot","n":1,"v":1}', b"\0\0\0"]
-)
+@pytest.mark.parametrize("torn", [b"{", b'{"at":"2026-11-28T12:00:00.000000Z","kind":"boot","n":1,"v":1}', b"\0\0\0"])
 def test_a_torn_last_line_is_left_out_and_cut_off_at_the_next_start(tmp_path: Path, torn: bytes) -> None:
     with LogFiles(tmp_path) as log:
         log.append("boot", NOON)

@@ -1,0 +1,76 @@
+"""`lamppost log`: verify a camera's log as it lies on its card, and its footage against it. Offline, without keys."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.core.log.leaf import parse_leaf
+from agent.core.log.note import VerifierKey, parse_verifier_key
+from agent.errors import CheckpointFormatError, LeafFormatError, UsageError
+from provisioning.footage.accounting import account, disagreements
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _log() -> None:
+    """Verify what a camera says it did."""
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The log's folder, as it lies on the card.")],
+    *,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The log's key, name+id+base64; else its own word is taken.")
+    ] = None,
+    footage: Annotated[Path | None, typer.Option("--footage", help="Hold this folder of footage against it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that the log is the one its camera signed, whole and in order."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder")
+    log = parse_verifier_key(key) if key is not None else _own_word(folder)
+    found = account(folder, log)
+    wrong = list(disagreements(found, footage)) if footage is not None else []
+    if as_json:
+        sys.stdout.write(
+            json.dumps(
+                {
+                    "origin": found.checkpoint.origin,
+                    "key": str(log),
+                    "key_known": key is not None,
+                    "size": found.checkpoint.size,
+                    "root": found.checkpoint.root.hex(),
+                    "first": found.first,
+                    "kinds": dict(sorted(found.kinds.items())),
+                    "disagreements": {each.file: each.words for each in wrong},
+                }
+            )
+            + "\n"
+        )
+    else:
+        sys.stdout.write(f"{found.checkpoint.origin}: {found.checkpoint.size} leaves, signed, whole and in order\n")
+        for each in wrong:
+            sys.stdout.write(f"{each.file}: {each.words}\n")
+    if key is None:
+        sys.stderr.write("lamppost: hint: the key is the log's own word; give the one you know with --key\n")
+    if wrong:
+        raise typer.Exit(os.EX_DATAERR)
+
+
+def _own_word(folder: Path) -> VerifierKey:
+    """Return the key that the newest start in the log names."""
+    for path in sorted(folder.glob("events-*.jsonl"), reverse=True):
+        for line in reversed(path.read_bytes().splitlines()):
+            if b'"log_key"' not in line:
+                continue
+            try:
+                return parse_verifier_key(str(parse_leaf(line).facts["log_key"]))
+            except (LeafFormatError, CheckpointFormatError, KeyError):
+                continue
+    raise UsageError(f"the log in {folder} names no key", hint="give it with --key")
