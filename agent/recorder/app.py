@@ -3,7 +3,7 @@
 import logging
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from agent.adapters.atomic_files import make_folders
 from agent.adapters.clock import SystemClock
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.adapters.process_hardening import harden_process
+from agent.adapters.reference_view import ReferenceView
 from agent.adapters.ring import Ring, RingSettings
 from agent.adapters.start_count import count_start
 from agent.adapters.status_file import StatusFile
@@ -19,13 +20,14 @@ from agent.adapters.tile_log import TileLog
 from agent.adapters.tuf_client import check_trusted_root
 from agent.config import MIB, Config
 from agent.core.masking.masker import Caption, Masker
-from agent.core.video import Layer
+from agent.core.video import Layer, RawFrame
 from agent.errors import ConfigurationError, PolicyError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
 from agent.recorder.detectors import detector_factory
 from agent.recorder.device_log import open_device_log
+from agent.recorder.drift_stage import DriftStage
 from agent.recorder.narrowing import Narrowing
 from agent.recorder.people_stage import PeopleStage
 from agent.recorder.policy_watch import PolicyWatch
@@ -112,6 +114,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
         )
         running.callback(people.close)
+        drift = DriftStage(ReferenceView(config.state.folder).read, _tell_view(log))
 
         snapshots = Snapshots(config.policy.inbox, config.policy.outbox, clock, log)
 
@@ -127,7 +130,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             narrowing,
             SegmentMaker(config.camera.id, make_encoders(config), store, tally),
             tally,
-            make_masker=lambda mode: Masker(mode, [people], caption),
+            make_masker=lambda mode: Masker(mode, [drift, people], caption),
             length=timedelta(seconds=config.segments.length_s),
             between_frames=between_frames,
             snapshots=snapshots,
@@ -169,6 +172,12 @@ class _CalmLog:
             self._log.append(kind, at, **facts)
         except StorageError as error:
             _log.error("%s was not recorded: %s", kind, error)
+
+
+def _tell_view(log: EventLog) -> Callable[[str, RawFrame, Mapping[str, Fact]], None]:
+    """Return what records that the view drifted or came back."""
+    calm = _CalmLog(log)
+    return lambda kind, frame, facts: calm.append(kind, frame.captured_at, **facts)
 
 
 class _Reporter:
