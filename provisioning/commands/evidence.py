@@ -2,6 +2,7 @@
 
 `export` makes a folder for a court; `verify` says, offline and without keys, whether such
 a folder is what it says, and if not, which kind of no; each kind has an exit status.
+`open` writes what is sealed in it, for who it is sealed to.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import typer
 
 from agent.core.log.note import MAX_NOTE_BYTES, VerifierKey, parse_verifier_key
 from agent.core.policy.words import write_instant
+from agent.core.sealing.age_file import open_stream
 from agent.core.sealing.recipients import Recipient, parse_recipient
 from agent.errors import EvidenceError, UsageError
 from provisioning.authority import desk, files
@@ -19,6 +21,7 @@ from provisioning.authority.city import CityFolder, read_city
 from provisioning.authority.keys import open_key
 from provisioning.authority.trust import trusted_root
 from provisioning.clock import precise_now, utc_now
+from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.exhibit import Exhibit
@@ -26,6 +29,7 @@ from provisioning.evidence.export import Custodian, Order, Sources
 from provisioning.evidence.export import export as make_export
 from provisioning.evidence.judging import Judgement, judge, kind_of, verdict
 from provisioning.evidence.statement import Statement
+from provisioning.footage.private_file import private_file
 from provisioning.identity_file import read_identities
 
 app = typer.Typer(no_args_is_help=True)
@@ -121,6 +125,9 @@ def verify(
     city: Annotated[Path | None, typer.Option("--city", help="The city as you know it: its folder or bundle.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The city that this key folder trusts.")] = None,
     witness: WitnessOption = None,
+    log_key: Annotated[
+        str | None, typer.Option("--log-key", help="The key of the camera's log, as you know it.")
+    ] = None,
     as_json: desk.JsonOption = False,
 ) -> None:
     """Say whether a folder is the evidence it claims to be, and if not, which kind of no; offline."""
@@ -131,6 +138,7 @@ def verify(
         identities=() if identity is None else read_identities(identity),
         trusted_root=_trusted_root(city, key),
         witnesses=tuple(map(_verifier_key, witness or ())),
+        log_key=None if log_key is None else _verifier_key(log_key),
         now=precise_now(),
     )
     if as_json:
@@ -147,6 +155,24 @@ def verify(
         refusal.exit_status = no.exit_status
         raise refusal
     desk.say(f"{folder} is what it claims to be")
+
+
+@app.command("open")
+def open_(
+    folder: FolderArgument,
+    *,
+    identity: Annotated[Path, typer.Option("--identity", help="The receiving party's identity.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the video and the report; made if missing.")],
+) -> None:
+    """Open the video and the report with pictures, as who received the folder; `age -d` does the same."""
+    identities = read_identities(identity)
+    files.make_folder(out, mode=files.PRIVATE_FOLDER)
+    for sealed in (layout.FOOTAGE, layout.SEALED_REPORT):
+        path = out / sealed.removesuffix(".age")
+        with private_file(path, replace=False) as file:
+            for part in open_stream(Exhibit(folder).blocks(sealed), identities):
+                file.write(part)
+        desk.say(f"wrote {path}")
 
 
 def _told(judgement: Judgement) -> dict[str, object]:

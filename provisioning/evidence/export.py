@@ -71,7 +71,7 @@ from provisioning.evidence.statement import (
 from provisioning.evidence.stored import Stored
 from provisioning.footage.catalogue import Catalogue, FoundSegment, read_blocks
 from provisioning.footage.joining import Joined, Joiner
-from provisioning.footage.opening import cut, open_segment
+from provisioning.footage.opening import OpenedSegment, Piece, cut, open_segment
 from provisioning.footage.verifying import verdict, verify
 
 MOST_STILLS = 12
@@ -324,7 +324,7 @@ class _Work:
                 for picture in coded_pictures(piece.clear):
                     pictures.update(picture)
                 if number % every == 0:
-                    stills.append(first_still(piece))
+                    stills.append(_still(segment, opened, piece))
             joined = joiner.close()
             clear_sha256 = output.sha256
         if joined is None:
@@ -401,6 +401,13 @@ class _Work:
         )
 
 
+def _still(segment: FoundSegment, opened: OpenedSegment, piece: Piece) -> Still:
+    """Return a picture from the middle of a piece; its beginning is often a scene that is still being learned."""
+    middle = piece.captured_at + piece.duration / 2
+    fragment = cut(segment, opened, start_at=middle, end_at=middle + timedelta(microseconds=1))
+    return first_still(piece if fragment is None else fragment)
+
+
 def _stated_entry(entry: Entry) -> StatedEntry:
     return StatedEntry(
         leaf=entry.leaf.decode(), index=entry.index, size=entry.size, root=entry.root.hex(), proof=_hex(entry.proof)
@@ -417,11 +424,11 @@ def _stated_absence(stored: Stored, why: str) -> StatedAbsence:
     )
 
 
-def _stated_footage(joined: Joined, clear_sha256: str, packets_sha256: str) -> StatedFootage:
+def _stated_footage(joined: Joined, clear_sha256: str, pictures_sha256: str) -> StatedFootage:
     return StatedFootage(
         path=layout.FOOTAGE,
         clear_sha256=clear_sha256,
-        packets_sha256=packets_sha256,
+        pictures_sha256=pictures_sha256,
         frames=joined.frames,
         starts_at=joined.starts_at,
         ends_at=joined.ends_at,

@@ -131,6 +131,7 @@ def judge(
     identities: Sequence[Identity] = (),
     trusted_root: bytes | None = None,
     witnesses: Sequence[VerifierKey] = (),
+    log_key: VerifierKey | None = None,
     now: datetime,
 ) -> Judgement:
     """Return what is right and wrong about the evidence in `folder`.
@@ -140,6 +141,7 @@ def judge(
         identities: The receiving party's; without any, what is sealed stays so.
         trusted_root: The first root of the city as the reader knows it; None takes the folder's word.
         witnesses: Whose cosignature the reader trusts; without any, those that the statement names.
+        log_key: Of the camera's log, as the reader knows it; None takes the custodian's word.
         now: Current UTC time; only for remarks.
 
     Raises:
@@ -159,6 +161,8 @@ def judge(
         f"{statement.by.name} ({statement.by.office}) of {statement.city.name} signed the statement."
     )
     findings = judgement.findings
+    if log_key is not None and str(log_key) != statement.log.key:
+        findings.append(OtherSignerError(f"the log is {statement.log.key}, and the camera's is known as {log_key}"))
     findings += _on_files(folder, statement)
     chain = _chain(folder, statement, witnesses, findings)
     findings += chain.findings
@@ -424,7 +428,7 @@ def _on_content(folder: Exhibit, statement: Statement, identities: Sequence[Iden
     except (EvidenceError, MovieFormatError) as error:
         yield error if isinstance(error, EvidenceError) else EvidenceAlteredError(str(error))
         return
-    if sha256(b"".join(whole)).hexdigest() != statement.footage.packets_sha256:
+    if sha256(b"".join(whole)).hexdigest() != statement.footage.pictures_sha256:
         yield EvidenceAlteredError("the video holds other pictures than was stated")
     elif not _runs_through(whole, of_segments):
         yield EvidenceAlteredError("the video holds pictures that are not in the segments, or not in their order")
@@ -433,7 +437,7 @@ def _on_content(folder: Exhibit, statement: Statement, identities: Sequence[Iden
 def _pictures_of(
     folder: Exhibit, statement: Statement, segment: StatedSegment, identities: Sequence[Identity]
 ) -> Iterable[bytes]:
-    """Return the coded pictures of one segment: the party's header, and the camera's payload."""
+    """Return the digests of one segment's coded pictures: the party's header, and the camera's payload."""
     own = len(bytes(_header(folder, segment.path)))
     wrapped = folder.read(segment.header, max_bytes=MAX_HEADER_BYTES)
     clear = _open(_joined(wrapped, folder.blocks(segment.path), own), identities, segment.path, segment.truncated)

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from io import BytesIO
 
 import av
@@ -60,7 +61,7 @@ def first_still(piece: Piece) -> Still:
 
 
 def coded_pictures(clear: bytes) -> Iterator[bytes]:
-    """Yield the coded pictures of an MP4, in their order; joining does not change them.
+    """Yield the digest of each coded picture of an MP4, in their order; joining does not change them.
 
     Raises:
         MovieFormatError: It is no MP4.
@@ -69,6 +70,6 @@ def coded_pictures(clear: bytes) -> Iterator[bytes]:
         with av.open(BytesIO(clear), "r", format="mp4") as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.size:
-                    yield bytes(packet)
+                    yield sha256(bytes(packet)).digest()
     except (av.FFmpegError, IndexError) as error:
         raise MovieFormatError(f"this is no MP4 with pictures: {error}") from error

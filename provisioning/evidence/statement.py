@@ -229,7 +229,7 @@ class StatedFootage(Strict):
     Attributes:
         path: Where it lies, sealed.
         clear_sha256: Of its clear bytes.
-        packets_sha256: Of its pictures as they are coded, one after the other: the same in the segments.
+        pictures_sha256: Over the digests of its coded pictures, one after the other: the same in the segments.
         frames: How many frames it holds.
         starts_at: Capture time of the first frame.
         ends_at: End of the last.
@@ -237,7 +237,7 @@ class StatedFootage(Strict):
 
     path: RelativePath
     clear_sha256: Sha256
-    packets_sha256: Sha256
+    pictures_sha256: Sha256
     frames: Annotated[int, Field(ge=1)]
     starts_at: Moment
     ends_at: Moment

@@ -216,3 +216,27 @@ def test_the_report_tells_a_clerk_who_why_and_what(lamppost: Lamppost, desk: Des
     assert "<script" not in page
     for told in ("2026-CR-118", "Circuit Attorney", "EX-T2-1", "prosecution", "<svg", "A &lt;script&gt;"):
         assert told in page
+
+
+def test_who_received_it_opens_the_video_and_the_report(lamppost: Lamppost, desk: Desk, tmp_path: Path) -> None:
+    lamppost(*words(desk, tmp_path / "out"))
+
+    status, _, _ = lamppost(
+        "open", tmp_path / "out", "--identity", desk.folder / "party.key", "--out", tmp_path / "opened"
+    )
+
+    assert status == 0
+    assert (tmp_path / "opened/footage.mp4").read_bytes()[4:8] == b"ftyp"
+    assert (tmp_path / "opened/footage.mp4").stat().st_mode & 0o777 == 0o600
+    assert "data:image/jpeg" in (tmp_path / "opened/report.html").read_text()
+
+
+def test_nobody_else_opens_anything(lamppost: Lamppost, desk: Desk, tmp_path: Path) -> None:
+    lamppost(*words(desk, tmp_path / "out"))
+
+    status, _, _ = lamppost(
+        "open", tmp_path / "out", "--identity", desk.folder / "stranger.key", "--out", tmp_path / "opened"
+    )
+
+    assert status == 77
+    assert list((tmp_path / "opened").iterdir()) == []

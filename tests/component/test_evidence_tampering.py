@@ -11,9 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.core.log.checkpoint import Checkpoint, log_key, open_checkpoint, sign_checkpoint
 from agent.errors import ForkedEvidenceError, LamppostError, RewoundEvidenceError
@@ -28,6 +31,7 @@ from tests.fakes.exhibits import (
     PARTY,
     STRANGER,
     TAKES,
+    WITNESS_KEY,
     MemoryKeyring,
     Pole,
     city_with_sharing,
@@ -372,6 +376,36 @@ def test_a_video_sealed_to_somebody_else_is_named_to_the_party(folder: Path) -> 
     restate(folder)
 
     assert verdict_on(folder, identities=[PARTY]) == "wrong recipient"
+
+
+def test_a_log_key_that_the_reader_knows_otherwise_is_named(folder: Path, scene: Scene) -> None:
+    assert verdict_on(folder, log_key=scene.pole.log_key) == "holds"
+    assert verdict_on(folder, log_key=scene.other.log_key) == "other signer"
+
+
+def test_a_witness_that_the_reader_does_not_trust_is_none(folder: Path) -> None:
+    stranger = replace(WITNESS_KEY, public=MemoryKeyring(b"y" * 32).public)
+
+    assert verdict_on(folder, witnesses=[stranger]) == "not witnessed"
+
+
+@given(chance=st.randoms(use_true_random=False))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example puts back what it changed
+)
+def test_no_bit_of_the_folder_can_be_flipped_unseen(chance: Random, folder: Path) -> None:
+    path = chance.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+    before = path.read_bytes()
+    content = bytearray(before)
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+
+    said = verdict_on(folder)
+
+    path.write_bytes(before)
+    assert said != "holds"
 
 
 def test_another_city_is_told_by_its_root(scene: Scene, folder: Path) -> None:
