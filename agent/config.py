@@ -68,6 +68,34 @@ class DetectorSection(_Section):
     threads: int = Field(default=1, ge=1, le=8)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class LineSection(_Section):
+    """`[[counting.lines]]`: where passages are counted; from left to right for one who looks from start to end."""
+
+    name: str = Field(min_length=1, max_length=60)
+    start: tuple[Share, Share]
+    end: tuple[Share, Share]
+
+
+class AreaSection(_Section):
+    """`[[counting.areas]]`: where it is counted how many are present."""
+
+    name: str = Field(min_length=1, max_length=60)
+    polygon: tuple[tuple[Share, Share], ...]
+
+
+class CountingSection(_Section):
+    """`[counting]`: places, drawn at commissioning; whether anything may be counted is the policy's to say.
+
+    Two places that overlap count the same people: draw them apart.
+    """
+
+    lines: tuple[LineSection, ...] = Field(default=(), max_length=16)
+    areas: tuple[AreaSection, ...] = Field(default=(), max_length=16)
+
+
 class EncoderSection(_Section):
     """`[encoder]`: H.264."""
 
@@ -146,6 +174,7 @@ class Config(BaseSettings):
 
     camera: CameraSection
     detector: DetectorSection = DetectorSection()
+    counting: CountingSection = CountingSection()
     encoder: EncoderSection = EncoderSection()
     segments: SegmentsSection = SegmentsSection()
     storage: StorageSection

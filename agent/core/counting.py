@@ -70,12 +70,14 @@ class Line:
 
     def crossed(self, before: Point, after: Point) -> Way | None:
         """Return which way a step from `before` to `after` crosses the line, or None."""
-        if _side(self.start, self.end, before) * _side(self.start, self.end, after) >= 0:
+        # On the line counts as beyond it, or a foot set down on it would never have crossed.
+        left_before, left_after = (_side(self.start, self.end, each) < 0 for each in (before, after))
+        if left_before == left_after:
             return None
         if _side(before, after, self.start) * _side(before, after, self.end) > 0:
             return None
         # y runs down, so what is right of the line has the positive sign.
-        return Way.LEFT_TO_RIGHT if _side(self.start, self.end, after) > 0 else Way.RIGHT_TO_LEFT
+        return Way.LEFT_TO_RIGHT if left_before else Way.RIGHT_TO_LEFT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,11 @@ class Counter:
         self._last_us: int | None = None
         self._sums: _Sums | None = None
 
+    @property
+    def places(self) -> int:
+        """How many lines and areas there are."""
+        return len(self._lines) + len(self._areas)
+
     def see(self, look: Look, at: datetime) -> tuple[Row, ...]:
         """Count a look; return the rows of an interval that ended with it.
 
@@ -229,6 +236,12 @@ class Counter:
                 track.crossed.add(line.name)
                 key = (line.name, track.kind, way)
                 sums.crossings[key] = sums.crossings.get(key, 0) + 1
+
+
+def outside(look: Look, zones: Sequence[Zone]) -> Look:
+    """Return the look without what stands in private areas: what happens there is not even counted."""
+    seen = tuple(each for each in look.sightings if not any(_contains(zone, _foot(each.where)) for zone in zones))
+    return Look(pts_us=look.pts_us, regions=look.regions, sightings=seen)
 
 
 def interval_of(at: datetime) -> datetime:

@@ -25,6 +25,7 @@ from agent.errors import ConfigurationError, PolicyError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
+from agent.recorder.counting_watch import CountingWatch, counting_places
 from agent.recorder.detectors import detector_factory
 from agent.recorder.device_log import open_device_log
 from agent.recorder.drift_stage import DriftStage
@@ -107,10 +108,16 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             notifier=notifier,
         )
         caption = _caption(config)
-        people = PeopleStage(
+        counting = CountingWatch(
+            counting_places(config.counting),
             detector_factory(
                 config.detector.models, clock, threads=config.detector.threads, in_step=not config.camera.paced
             ),
+            _CalmLog(log),
+        )
+        running.callback(counting.close)
+        people = PeopleStage(
+            counting.tapped,
             lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
         )
         running.callback(people.close)
@@ -133,6 +140,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             make_masker=lambda mode: Masker(mode, [drift, people], caption),
             length=timedelta(seconds=config.segments.length_s),
             between_frames=between_frames,
+            glance=counting.glance,
             snapshots=snapshots,
         )
         notifier.stopping()

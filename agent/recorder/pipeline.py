@@ -33,12 +33,13 @@ def run(  # noqa: PLR0913 - all that the data path is made of, once
     make_masker: Callable[[StreamMode], Masker] = Masker,
     length: timedelta,
     between_frames: Callable[[], None] = lambda: None,
+    glance: Callable[[RawFrame, Decision], None] = lambda _frame, _decision: None,
     snapshots: SnapshotTaker = NOBODY_ASKS,
 ) -> None:
     """Move pictures from `camera` to storage, as far as the decision of each moment allows, until the camera closes."""
     for session in camera.sessions():
         masker = make_masker(session.mode)
-        judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames, snapshots)
+        judged = _judge(session.mode, session.frames(), narrowing, tally, between_frames, glance, snapshots)
         cut = _Cut(session.mode, length, snapshots)
         for _, take in groupby(judged, key=cut):
             if not _record(take, session.mode, masker, narrowing, segments, tally, snapshots):
@@ -51,6 +52,7 @@ def _judge(
     narrowing: Narrowing,
     tally: Tally,
     between_frames: Callable[[], None],
+    glance: Callable[[RawFrame, Decision], None],
     snapshots: SnapshotTaker,
 ) -> Iterator[Judged]:
     """Put beside each frame the decision of its moment; leave out frames beyond the rate that a grant allows."""
@@ -59,6 +61,7 @@ def _judge(
         between_frames()
         tally.captured()
         decision = narrowing.decide(mode, frame.pts_us)
+        glance(frame, decision)
         if decision.recording and thinning.keeps(frame.pts_us, rate_hz=decision.max_rate_hz):
             yield decision, frame
         elif decision.recording:

@@ -18,6 +18,7 @@ from agent.core.counting import (
     Row,
     Way,
     interval_of,
+    outside,
     suppressed,
     total,
 )
@@ -82,6 +83,14 @@ def test_who_crosses_a_line_is_counted_by_way_and_kind() -> None:
         "kerb vehicle left-to-right": 6,
         "kerb vehicle right-to-left": None,
     }
+
+
+def test_a_foot_set_down_on_the_line_crosses_it_once() -> None:
+    street = Street(KERB)
+    for _ in range(8):
+        street.walk(0.42, 0.46, 0.5, 0.54)
+
+    assert street.told()["kerb person left-to-right"] == 8
 
 
 def test_two_side_by_side_are_two() -> None:
@@ -185,6 +194,13 @@ def test_a_mean_of_a_few_looks_is_none() -> None:
         street.look(*crowd(6))
 
     assert set(street.told().values()) == {None}
+
+
+def test_who_is_in_a_private_area_is_not_counted() -> None:
+    window = Zone(name="window", polygon=((0.4, 0.4), (0.6, 0.4), (0.6, 0.7), (0.4, 0.7)))
+    look = Look(pts_us=1, regions=WHOLE, sightings=(somebody(0.5), somebody(0.8)))
+
+    assert outside(look, [window]) == Look(pts_us=1, regions=WHOLE, sightings=(somebody(0.8),))
 
 
 def test_a_look_at_a_part_says_nothing_about_an_area_beyond_it() -> None:
