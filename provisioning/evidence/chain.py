@@ -96,11 +96,27 @@ class Run:
         first: Index of the first leaf to take.
         last: Index of the last.
         inside: The segments that hold a moment of the span, in the order of the log.
+        removals: What the whole log tells of segments that the camera removed.
     """
 
     first: int
     last: int
     inside: tuple[Stored, ...]
+    removals: tuple[Event, ...] = ()
+
+    def removal_of(self, stored: Stored) -> Event | None:
+        """Return what the log tells of the removal of a segment, if anything."""
+        return next((event for event in self.removals if _removed(event, stored)), None)
+
+
+def _removed(event: Event, stored: Stored) -> bool:
+    first, last = event.facts.get("first_sequence"), event.facts.get("last_sequence")
+    return (
+        isinstance(first, int)
+        and isinstance(last, int)
+        and event.number > stored.index
+        and first <= stored.sequence <= last
+    )
 
 
 def choose_run(
@@ -120,8 +136,11 @@ def choose_run(
         LeafFormatError: A leaf is none.
     """
     inside: list[Stored] = []
+    removals: list[Event] = []
     before, after = 0, None
     for index, leaf in leaves:
+        if b'"removal"' in leaf or b'"erasure-done"' in leaf:
+            removals.append(parse_leaf(leaf))
         if b'"segment-stored"' not in leaf and b'"segment-recovered"' not in leaf:  # JSON costs, and a log is long
             continue
         stored = stored_of(parse_leaf(leaf))
@@ -138,7 +157,7 @@ def choose_run(
         raise EvidenceError(
             "the camera's log tells of no segment of that span", hint="is it the log of this camera, and new enough?"
         )
-    return Run(first=before, last=size - 1 if after is None else after, inside=tuple(inside))
+    return Run(first=before, last=size - 1 if after is None else after, inside=tuple(inside), removals=tuple(removals))
 
 
 def gaps(

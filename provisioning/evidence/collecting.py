@@ -54,12 +54,20 @@ def collect(place: Path, camera_id: str, run: Run, into: Path) -> Collected:
                 f"{candidates[0].path} is not the file that leaf {stored.index} of the camera's log tells of"
             )
         else:
-            absent.append((stored, "the camera logged it; it is not where the segments were taken from"))
+            absent.append((stored, _why_absent(run, stored)))
     if not here:
         raise EvidenceError(
             "none of the segments that the log tells of is here", hint="give the folder that holds them"
         )
     return Collected(here=tuple(here), absent=tuple(absent))
+
+
+def _why_absent(run: Run, stored: Stored) -> str:
+    removal = run.removal_of(stored)
+    if removal is None:
+        return "the camera logged it; it is not where the segments were taken from"
+    reason = removal.facts.get("reason", "erased")
+    return f"the camera removed it at {removal.at:%Y-%m-%d %H:%M:%S} UTC: {reason} (leaf {removal.number} of its log)"
 
 
 def _copy_right_one(candidates: list[FoundSegment], stored: Stored, into: Path) -> FoundSegment | None:

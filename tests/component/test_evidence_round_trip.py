@@ -3,9 +3,11 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from agent.core.sealing.age_file import open_stream
+from agent.errors import EvidenceAlteredError
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.judging import judge, kind_of, verdict
@@ -84,3 +86,46 @@ def test_no_clear_picture_is_in_an_export(exhibit: Path) -> None:
     assert clear == set()
     assert sealed == []
     assert len(list(exhibit.rglob("*.age"))) == 6
+
+
+def test_a_foreign_age_opens_the_video_and_the_segments(exhibit: Path) -> None:
+    foreign = pyrage.x25519.Identity.from_str(PARTY.reveal())
+    path = min((exhibit / "segments").glob("*.age"))
+    sealed, header = path.read_bytes(), path.with_name(f"{path.name}.header").read_bytes()
+    payload_at = sealed.index(b"\n", sealed.index(b"\n--- ") + 1) + 1
+
+    video = pyrage.decrypt((exhibit / "footage.mp4.age").read_bytes(), [foreign])
+    segment = pyrage.decrypt(header + sealed[payload_at:], [foreign])
+
+    assert video[4:8] == segment[4:8] == b"ftyp"
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt(sealed, [foreign])
+
+
+def test_what_is_missing_where_the_segments_come_from_is_stated(tmp_path: Path) -> None:
+    pole = Pole(tmp_path / "card")
+    pole.paths[1].unlink()
+    pole.append("removal", NOON + timedelta(minutes=1), reason="evicted", first_sequence=1, last_sequence=2)
+    pole.witness()
+
+    statement = make_exhibit(tmp_path / "out", pole, city_with_sharing(tmp_path / "city"))
+    judgement = judge(Exhibit(tmp_path / "out"), identities=[PARTY], now=LATER)
+
+    assert judgement.findings == []
+    assert [(absent.sequence, absent.why) for absent in statement.absent] == [
+        (2, "the camera removed it at 2026-11-28 12:01:00 UTC: evicted (leaf 9 of its log)")
+    ]
+    assert statement.gaps[0].starts_at == NOON + timedelta(seconds=2)
+    assert any("segment 2 is not here" in remark for remark in judgement.remarks)
+
+
+def test_a_segment_that_is_not_the_one_the_log_tells_of_is_never_handed_over(tmp_path: Path) -> None:
+    pole = Pole(tmp_path / "card")
+    content = bytearray(pole.paths[1].read_bytes())
+    content[-100] ^= 1
+    pole.paths[1].write_bytes(content)
+
+    with pytest.raises(EvidenceAlteredError, match="is not the file that leaf"):
+        make_exhibit(tmp_path / "out", pole, city_with_sharing(tmp_path / "city"))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["card", "city"]
