@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from agent.core.messages.log import MAX_LEAVES, MAX_SKIPPED
 
 _SECOND_US = 1_000_000
-WINDOW = 4  # batches of 32 KiB: four seconds of a 256 kbit/s uplink, which a status may have to wait behind
+WINDOW = 4  # batches of 8 KiB: 1.4 s of a 256 kbit/s uplink, which a status may have to wait behind
 ANSWER_WITHIN_US = 20 * _SECOND_US  # a backend on SQLite answers in milliseconds, over a slow uplink in seconds
 FIRST_PAUSE_US = 5 * _SECOND_US
 LONGEST_PAUSE_US = 300 * _SECOND_US

@@ -115,7 +115,7 @@ class Recorder:
 
 def decoded(sealed: bytes) -> list["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
     clear = b"".join(open_stream(iter([sealed]), [IDENTITY]))
-    with av.open(BytesIO(clear)) as container:
+    with av.open(BytesIO(clear), "r") as container:
         return [frame.to_ndarray(format="yuv420p").astype(np.uint8) for frame in container.decode(video=0)]
 
 
