@@ -6,6 +6,7 @@ they are whole, from the entries where not. agent/core/log/FORMAT.md has the byt
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from agent.core.log.checkpoint import Checkpoint, open_checkpoint
@@ -17,6 +18,7 @@ from agent.errors import LogDamagedError, LogGapError, StorageError
 from provisioning.authority import files
 
 CHECKPOINT = "checkpoint"
+_CACHED_TILES = 64  # half a megabyte; the proofs of a run read the same few tiles
 _ENTRIES = re.compile(r"events-([0-9]{12})\.jsonl")
 
 
@@ -43,7 +45,8 @@ class CameraLog:
         self.note = files.read_capped(folder / CHECKPOINT, max_bytes=MAX_NOTE_BYTES)
         self.checkpoint: Checkpoint = open_checkpoint(self.note, key)
         size = self.checkpoint.size
-        self._tree = TiledTree(size, self._hashes(size - size % TILE_WIDTH, size), self._whole_tile)
+        whole_tile = lru_cache(maxsize=_CACHED_TILES)(self._whole_tile)
+        self._tree = TiledTree(size, self._hashes(size - size % TILE_WIDTH, size), whole_tile)
         if root(self._tree, size) != self.checkpoint.root:
             raise LogDamagedError(f"{folder} is not the log that its checkpoint signs")
 

@@ -7,9 +7,10 @@ can leave a segment out, at either end neither, without the run showing it.
 Pure. Findings are returned, not raised: whoever reads them should learn all that is wrong.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ from agent.core.log.merkle import leaf_hash, verify_consistency, verify_inclusio
 from agent.core.log.note import VerifierKey, parse_note, parse_verifier_key
 from agent.core.policy.refusals import first_problem
 from agent.core.policy.words import Sha256, Strict, VersionOne
+from agent.core.retention import LONGEST_SEGMENT
 from agent.errors import (
     CheckpointFormatError,
     CheckpointSignatureError,
@@ -42,6 +44,7 @@ from provisioning.evidence.stored import Stored, stored_of
 
 MAX_PROOFS_BYTES = 128 * 1024 * 1024
 _UNHIDING = frozenset({"mask-recovered", "mask-failed-closed", "started", "stopped"})  # a restart begins anew
+_STARTS_AT = re.compile(rb'"starts_at":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})')
 GAP = timedelta(seconds=1)  # as provisioning.footage.joining counts one
 
 # --- the file -----------------------------------------------------------------
@@ -138,26 +141,33 @@ def choose_run(
     inside: list[Stored] = []
     removals: list[Event] = []
     before, after = 0, None
+    layer_field = f'"layer":"{layer}"'.encode()
+    earliest, latest = _second(starts_at - LONGEST_SEGMENT), _second(ends_at)
     for index, leaf in leaves:
         if b'"removal"' in leaf or b'"erasure-done"' in leaf:
             removals.append(parse_leaf(leaf))
-        if b'"segment-stored"' not in leaf and b'"segment-recovered"' not in leaf:  # JSON costs, and a log is long
+        # A log of ninety days has a million segments, so only those near the span are parsed. Inside a text, a
+        # quotation mark is escaped: a field that is found is one.
+        found = _STARTS_AT.search(leaf) if layer_field in leaf and b'"kind":"segment-' in leaf else None
+        if found is None:
             continue
-        stored = stored_of(parse_leaf(leaf))
-        if stored is None or stored.layer != layer:
-            continue
-        if stored.overlaps(starts_at, ends_at):
+        stored = stored_of(parse_leaf(leaf)) if earliest <= found[1] <= latest else None
+        if stored is not None and stored.overlaps(starts_at, ends_at):
             inside.append(stored)
             after = None
-        elif not inside and stored.ends_at <= starts_at:
+        elif not inside and (found[1] < earliest or (stored is not None and stored.ends_at <= starts_at)):
             before = index
-        elif inside and after is None and stored.starts_at >= ends_at:
+        elif inside and after is None and (found[1] > latest or (stored is not None and stored.starts_at >= ends_at)):
             after = index
     if not inside:
         raise EvidenceError(
             "the camera's log tells of no segment of that span", hint="is it the log of this camera, and new enough?"
         )
     return Run(first=before, last=size - 1 if after is None else after, inside=tuple(inside), removals=tuple(removals))
+
+
+def _second(at: datetime) -> bytes:
+    return at.astimezone(UTC).isoformat(timespec="seconds")[:19].encode()
 
 
 def gaps(
