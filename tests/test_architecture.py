@@ -1,10 +1,14 @@
 """The promises that the source itself keeps: who may make what, and what nobody may do."""
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from agent.core.counting import Cell, Row
+from agent.core.masking.sightings import Look, Region, Sighting
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("agent", "provisioning")
@@ -115,6 +119,66 @@ def test_nothing_computes_an_identity() -> None:
                     | ast.alias(name=word)
                 ):
                     assert not any(banned.lower() in word.lower() for banned in BIOMETRICS), (path, word)
+
+
+def test_nets_run_in_one_module() -> None:
+    runtimes = {"ai_edge_litert", "onnxruntime", "torch", "tensorflow", "tflite_runtime", "mediapipe", "openvino"}
+    running = {
+        path
+        for path, tree in sources(*PACKAGES)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for module in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        if module.split(".")[0] in runtimes
+    }
+    reading_nets = {
+        path
+        for path, tree in sources(*PACKAGES)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and (node.attr.startswith("readNet") or ast.unparse(node) in {"cv2.dnn", "cv2.face"})
+    }
+
+    assert running == {"agent/adapters/detector.py"}
+    assert reading_nets == set()
+
+
+@pytest.mark.parametrize(
+    ("told", "allowed"),
+    [
+        (Region, {"left": "float", "top": "float", "right": "float", "bottom": "float"}),
+        (Sighting, {"where": "Region", "kind": "Kind", "score": "float"}),
+        (Look, {"pts_us": "int", "regions": "tuple[Region, ...]", "sightings": "tuple[Sighting, ...]"}),
+        (Cell, {"what": "str", "count": "int | None"}),
+        (Row, {"place": "str", "interval_at": "datetime", "watched_s": "int", "cells": "tuple[Cell, ...]"}),
+    ],
+)
+def test_what_a_detector_and_a_count_tell_has_no_room_for_an_identity(told: type, allowed: dict[str, str]) -> None:
+    """Boxes, kinds, scores and sums: no vector to know a face or a gait again by, and no number of a track."""
+    tree = ast.parse(Path(str(inspect.getsourcefile(told))).read_text(encoding="utf-8"))
+    (definition,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == told.__name__)
+
+    fields = {
+        ast.unparse(node.target): ast.unparse(node.annotation)
+        for node in definition.body
+        if isinstance(node, ast.AnnAssign)
+    }
+    assert fields == allowed
+
+
+def test_a_track_stays_in_the_module_that_counts() -> None:
+    knowing = {path for path, tree in sources(*PACKAGES) if "_Track" in {*called_names(tree)}}
+    named = {
+        path
+        for path, tree in sources(*PACKAGES)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Name, ast.arg, ast.Attribute))
+        and {getattr(node, "id", ""), getattr(node, "arg", ""), getattr(node, "attr", "")}
+        & {"tracking_id", "person_id", "face_id"}  # an MP4 has a track_id, of its pictures
+    }
+
+    assert knowing == {"agent/core/counting.py"}
+    assert named == set()
 
 
 def test_the_folder_of_the_units_is_not_a_package() -> None:

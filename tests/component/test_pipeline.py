@@ -15,7 +15,7 @@ from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.core.log.digest import digest_of
 from agent.core.masking.blocks import FILL_Y, BlockMask
 from agent.core.masking.masker import Masker, Stage
-from agent.core.policy.decision import Decision, Originals
+from agent.core.policy.decision import ApprovedModel, Decision, Originals, PeopleMode
 from agent.core.sealing.age_file import open_stream, read_header
 from agent.core.sealing.recipients import X25519Identity
 from agent.core.video import Fragment, FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
@@ -71,7 +71,12 @@ class Rig:
         self._encoder = encoder or LibavEncoder(EncoderSettings())
         self._stages = stages
 
-    def play(self, *sessions: Sequence[Step], between_frames: Callable[[], None] = lambda: None) -> None:
+    def play(
+        self,
+        *sessions: Sequence[Step],
+        between_frames: Callable[[], None] = lambda: None,
+        glance: Callable[[RawFrame, Decision], None] = lambda _frame, _decision: None,
+    ) -> None:
         """Run the pipeline over one camera session after another, then stop."""
         left = [list(script) for script in sessions]
 
@@ -92,6 +97,7 @@ class Rig:
             make_masker=lambda mode: Masker(mode, self._stages),
             length=timedelta(seconds=10),
             between_frames=between_frames,
+            glance=glance,
         )
 
     def footage(self) -> list[NDArray[np.uint8]]:
@@ -193,6 +199,20 @@ def test_no_segment_mixes_two_decisions_and_the_new_one_holds_from_the_next_fram
     assert (len(before), len(after)) == (10, 10)
     assert visible(before, slice(48, 64))
     assert hidden(after, slice(48, 64))
+
+
+def test_a_counts_only_site_is_looked_at_and_stores_no_picture() -> None:
+    counts_only = Decision(
+        recording=False, reason="counts only", people=PeopleMode.COUNTS_ONLY, models=(ApprovedModel("a" * 64),)
+    )
+    rig = Rig(decision=lambda: counts_only)
+    looked: list[Decision] = []
+
+    rig.play([Show(frames=30, luma=LUMA)], glance=lambda _frame, decision: looked.append(decision))
+
+    assert looked == [counts_only] * 30
+    assert rig.store.segments() == []
+    assert rig.tally.counts().stored == 0
 
 
 def test_what_is_captured_while_dark_is_nowhere() -> None:
