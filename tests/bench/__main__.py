@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import recorder, storage
+from tests.bench import network, recorder, storage, storm
 from tests.bench.measuring import Result
 
 
@@ -38,6 +38,8 @@ def main() -> None:
             "e": lambda: recorder.peak_memory(scratch),
             "f": storage.device_bytes,
             "g": lambda: recorder.obedience(scratch),
+            "h": lambda: network.obedience_over_the_network(scratch),
+            "i": lambda: storm.reconnecting(scratch),
         }
         for key, measure in measurements.items():
             if wanted and key not in wanted:

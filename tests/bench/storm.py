@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,10 +31,12 @@ from provisioning.backend.ca import make_private_key, make_request
 from provisioning.backend.service import Backend
 from provisioning.backend.session import BrokerSession
 from provisioning.backend.store import Store
+from tests.bench.measuring import Result
 from tests.fakes.payloads import batch, birth, status
 from tests.tools.backend_process import access_to
 from tests.tools.mosquitto import HOST, Mosquitto
 
+CAMERAS = 2_000
 LEAVES = 10
 WORKERS = 4
 RESEND_S = 20.0  # as the link does
@@ -149,8 +152,67 @@ def healthy(store: Store) -> int:
         )
 
 
-def storm(folder: Path, count: int) -> None:
-    """Run the storm and tell what it cost."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """What a storm came to.
+
+    Attributes:
+        cameras: How many there were.
+        healthy: How many are online, told how they are, and have delivered everything.
+        acked: How many were told that everything of theirs is kept.
+        took_s: Until everything had arrived.
+        kept: Leaves in the store.
+        duplicates: Leaves that came again.
+        resent: Batches that cameras sent again.
+        refused: Connects that failed and were tried again.
+        turns: The backend's transactions.
+        broker_s: Processor time of the broker.
+        backend_s: Processor time of the backend.
+        broker_mib: Resident memory of the broker.
+        backend_mib: Resident memory of the backend.
+    """
+
+    cameras: int
+    healthy: int
+    acked: int
+    took_s: float
+    kept: int
+    duplicates: int
+    resent: int
+    refused: int
+    turns: int
+    broker_s: float
+    backend_s: float
+    broker_mib: int
+    backend_mib: int
+
+    @property
+    def lost(self) -> int:
+        """Leaves that are not in the store."""
+        return self.cameras * LEAVES - self.kept
+
+
+def reconnecting(scratch: Path, count: int = CAMERAS) -> Result:
+    """(i) A fleet that connects at the same moment, until the last camera is healthy."""
+    folder = scratch / "i"
+    folder.mkdir()
+    found = storm(folder, count)
+    return Result(
+        key="i",
+        what=f"{count} cameras connect at once: until all are healthy and have delivered {LEAVES} leaves",
+        value=found.took_s,
+        unit="s",
+        target="none lost",
+        met=found.lost == 0 and found.healthy == count,
+        note=f"{found.lost} lost, {found.duplicates} twice; broker {found.broker_s:.1f} s and {found.broker_mib} MiB, "
+        f"backend {found.backend_s:.1f} s and {found.backend_mib} MiB",
+    )
+
+
+def storm(folder: Path, count: int) -> Storm:
+    """Run the storm and return what it cost."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     names = [f"storm-{number:05d}" for number in range(count)]
     broker = Mosquitto(folder)
     prepare(broker, folder, names)
@@ -186,16 +248,24 @@ def storm(folder: Path, count: int) -> None:
             said = [worker.communicate(timeout=GIVE_UP_S)[0].split()[-3:] for worker in workers]
             acked, resent, refused = (sum(int(one[field]) for one in said) for field in range(3))
             counts = backend.counts
-            tell("cameras", f"{count}, healthy {healthy(store)}, acknowledged {acked}")
-            tell("time to healthy", f"{took:.1f} s ({count / took:.0f} cameras a second)")
-            tell("leaves", f"{counts.leaves} kept of {count * LEAVES}, lost {count * LEAVES - counts.leaves}")
-            tell("duplicates", f"{counts.duplicates} leaves, {resent} batches sent again, {refused} connects refused")
-            tell("transactions", f"{counts.turns}")
-            broker_s, backend_s = processor_s(broker.pid) - broker_s, time.process_time() - backend_s
-            tell("processor", f"broker {broker_s:.1f} s, backend {backend_s:.1f} s, load here {os.getloadavg()[0]:.1f}")
-            tell("memory", f"broker {_resident_mib(broker.pid)} MiB, backend {_resident_mib(os.getpid())} MiB")
+            result = Storm(
+                cameras=count,
+                healthy=healthy(store),
+                acked=acked,
+                took_s=took,
+                kept=counts.leaves,
+                duplicates=counts.duplicates,
+                resent=resent,
+                refused=refused,
+                turns=counts.turns,
+                broker_s=processor_s(broker.pid) - broker_s,
+                backend_s=time.process_time() - backend_s,
+                broker_mib=_resident_mib(broker.pid),
+                backend_mib=_resident_mib(os.getpid()),
+            )
             stop.set()
             thread.join()
+            return result
     finally:
         for worker in workers:
             worker.kill()
@@ -203,9 +273,24 @@ def storm(folder: Path, count: int) -> None:
         store.close()
 
 
-def tell(what: str, words: str) -> None:
-    """Write one line of the result."""
-    sys.stdout.write(f"{what:18} {words}\n")
+def tell(found: Storm) -> None:
+    """Write the result for people."""
+    for what, words in (
+        ("cameras", f"{found.cameras}, healthy {found.healthy}, acknowledged {found.acked}"),
+        ("time to healthy", f"{found.took_s:.1f} s ({found.cameras / found.took_s:.0f} cameras a second)"),
+        ("leaves", f"{found.kept} kept of {found.cameras * LEAVES}, lost {found.lost}"),
+        (
+            "duplicates",
+            f"{found.duplicates} leaves, {found.resent} batches sent again, {found.refused} connects refused",
+        ),
+        ("transactions", f"{found.turns}"),
+        (
+            "processor",
+            f"broker {found.broker_s:.1f} s, backend {found.backend_s:.1f} s, load here {os.getloadavg()[0]:.1f}",
+        ),
+        ("memory", f"broker {found.broker_mib} MiB, backend {found.backend_mib} MiB"),
+    ):
+        sys.stdout.write(f"{what:18} {words}\n")
 
 
 def _resident_mib(pid: int) -> int:
@@ -216,17 +301,17 @@ def _resident_mib(pid: int) -> int:
 def main() -> None:
     """Be the storm, or one of its workers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cameras", type=int, default=2_000)
+    parser.add_argument("--cameras", type=int, default=CAMERAS)
     parser.add_argument("--worker", nargs="+")
     arguments = parser.parse_args()
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if arguments.worker:
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         folder, port, *names = arguments.worker
         work(Path(folder), int(port), names)
         return
     with tempfile.TemporaryDirectory(prefix="lamppost-storm-") as folder:
-        storm(Path(folder), arguments.cameras)
+        tell(storm(Path(folder), arguments.cameras))
 
 
 if __name__ == "__main__":
