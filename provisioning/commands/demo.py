@@ -9,6 +9,8 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
+PIPED_WIDTH = 120  # rich would fold what goes to a file or a log to 80 columns
+
 app = typer.Typer(invoke_without_command=True)
 
 
@@ -22,7 +24,7 @@ def demo(
     """Play a city in a minute: sign, record, restrict, fail, waive, revoke; then look at what was kept."""
     from provisioning.demo.play import play  # noqa: PLC0415 - a video library, which --help does not need
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)
     with console.status("starting") as status:
 
         def say(told: RenderableType) -> None:

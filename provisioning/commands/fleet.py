@@ -150,7 +150,8 @@ def fleet_table(cameras: tuple[CameraRecord, ...], *, now: datetime) -> Group:
     """Return the fleet as a table with a headline, what is wrong first."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("camera", "health", "does", "policy", "frames", "log", "heard"):
-        table.add_column(title, no_wrap=title != "health", overflow="fold")
+        # `fleet show` says all of what is wrong; here one line a camera keeps the table a table.
+        table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=16 if title == "health" else None)
     for camera in _worst_first(cameras, now=now):
         findings = assess(camera, now=now)
         table.add_row(
