@@ -5,6 +5,7 @@ can also sign anew whatever they like; what they cannot do is sign for the camer
 """
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -161,6 +162,17 @@ def put_a_link(folder: Path, scene: Scene) -> None:
     path.symlink_to(target)
 
 
+def put_a_folder(folder: Path, scene: Scene) -> None:
+    segment(folder, 2).unlink()
+    segment_path = folder / "segments" / scene.pole.paths[1].name
+    segment_path.mkdir()
+
+
+def put_a_pipe(folder: Path, scene: Scene) -> None:
+    (folder / "statement.json").unlink()
+    os.mkfifo(folder / "statement.json")
+
+
 def drop_a_leaf(folder: Path, scene: Scene) -> None:
     change_leaves(folder, lambda leaves: leaves.pop(2) and None)
 
@@ -216,6 +228,8 @@ ON_THE_WAY = {
     flip_in_the_bundle: "altered",
     add_a_file: "altered",
     put_a_link: "altered",
+    put_a_folder: "altered",
+    put_a_pipe: "altered",
     drop_a_leaf: "cut",
     splice: "other camera",
     sign_with_another_key: "other signer",
@@ -440,6 +454,9 @@ def test_the_page_says_what_the_command_says(scene: Scene, tmp_path: Path) -> No
         restate(folder, lambda stated, tamper=restated, below=folder: tamper(stated, below))
         expected[restated.__name__] = kind
     shutil.copytree(scene.exhibit, tmp_path / "untouched")
+    for name in (put_a_pipe.__name__, put_a_folder.__name__):  # no browser hands these over
+        shutil.rmtree(tmp_path / name)
+        del expected[name]
     expected |= {
         "untouched": "holds",
         put_a_link.__name__: "cut",  # a browser hands over no links: the file is simply not there
