@@ -1,14 +1,15 @@
 """How surely a moved or covered camera is told from night, weather and traffic: `python -m tests.privacy.drift`.
 
-The simulated street is commissioned busy, as a technician would meet it. Then each of four streets (empty, busy,
-night, rain) is changed in each of the ways below and compared, four frames at a time, as the camera does it. A
-verdict other than "same" is an alarm. A table for people; `--json` for programs; exit status 1 if a promise is missed.
+The simulated street is commissioned busy, as a technician would meet it, once by day and once by night. Then
+each of four streets (empty, busy, night, rain) is changed in each of the ways below and compared, four frames
+at a time, as the camera does it. A verdict other than "same" is an alarm. A table for people; `--json` for
+programs; exit status 1 if a promise is missed.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import cv2
@@ -21,6 +22,7 @@ from agent.core.video import FrameSize, Plane
 
 SIZE = FrameSize(640, 360)  # the analysis plane is 320x180
 WIDTH, HEIGHT = 320, 180
+REFERENCES = ("busy", "night")
 STREETS = ("empty", "busy", "night", "rain")
 FRAMES = 20  # of each street, a second apart
 SEED = 3
@@ -30,9 +32,10 @@ Change = Callable[[Plane, np.random.Generator], Plane]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One change to the view, over all comparisons of one street.
+    """One change to the view, over all comparisons of one street with one reference.
 
     Attributes:
+        reference: The street that was commissioned.
         change: What was done.
         harmless: Whether it must not raise an alarm.
         street: Under which light and traffic.
@@ -41,6 +44,7 @@ class Row:
         agreement: The least and the most of the edges' agreement with the reference's.
     """
 
+    reference: str
     change: str
     harmless: bool
     street: str
@@ -124,16 +128,20 @@ NOT_PROMISED: dict[str, Change] = {
 def measure() -> list[Row]:
     """Return a row for each change and street."""
     streets = {name: _frames(name) for name in STREETS}
-    commissioning = Commissioning()
-    for luma in streets["busy"]:
-        commissioning.add(luma)
-    comparer = Comparer(commissioning.finish())
+    comparers = {name: _comparer(streets[name]) for name in REFERENCES}
     return [
-        _row(comparer, change, how, street, frames, harmless=changes is HARMLESS)
-        for changes in (HARMLESS, HARMFUL, NOT_PROMISED)
-        for change, how in changes.items()
+        row
+        for change, how in (HARMLESS | HARMFUL | NOT_PROMISED).items()
         for street, frames in streets.items()
+        for row in _rows(comparers, change, how, street, frames)
     ]
+
+
+def _comparer(frames: list[Plane]) -> Comparer:
+    commissioning = Commissioning()
+    for luma in frames:
+        commissioning.add(luma)
+    return Comparer(commissioning.finish())
 
 
 def _frames(name: str) -> list[Plane]:
@@ -141,42 +149,38 @@ def _frames(name: str) -> list[Plane]:
     return [shrink(street.draw(1.0 + n).y) for n in range(FRAMES)]
 
 
-def _row(comparer: Comparer, change: str, how: Change, street: str, frames: list[Plane], *, harmless: bool) -> Row:
+def _rows(comparers: dict[str, Comparer], change: str, how: Change, street: str, frames: list[Plane]) -> Iterator[Row]:
     rng = np.random.default_rng(SEED)
     small = [reduced(how(luma, rng)) for luma in frames]
-    found = [
-        comparer.compare(np.stack(small[start : start + AVERAGED]).mean(axis=0))
-        for start in range(0, FRAMES - AVERAGED + 1, AVERAGED)
-    ]
-    agreements = [each.agreement for each in found]
-    return Row(
-        change=change,
-        harmless=harmless,
-        street=street,
-        comparisons=len(found),
-        alarms=sum(each.view is not View.SAME for each in found),
-        agreement=(round(min(agreements), 2), round(max(agreements), 2)),
-    )
+    means = [np.stack(small[start : start + AVERAGED]).mean(axis=0) for start in range(0, FRAMES, AVERAGED)]
+    for reference, comparer in comparers.items():
+        found = [comparer.compare(mean) for mean in means]
+        agreements = [each.agreement for each in found]
+        yield Row(
+            reference=reference,
+            change=change,
+            harmless=change in HARMLESS,
+            street=street,
+            comparisons=len(found),
+            alarms=sum(each.view is not View.SAME for each in found),
+            agreement=(round(min(agreements), 2), round(max(agreements), 2)),
+        )
 
 
 def table(rows: list[Row]) -> str:
-    """Return the rows for people: one line a change, one column a street."""
+    """Return the rows for people: one line a change, one column a street; both references together."""
     lines = ["| change to the view | " + " | ".join(STREETS) + " | alarms are |", "|---|" + "---|" * (len(STREETS) + 1)]
     for change in dict.fromkeys(row.change for row in rows):
-        mine = [row for row in rows if row.change == change]
-        cells = [f"{row.alarms} of {row.comparisons}" for row in mine]
-        meaning = "false" if mine[0].harmless else "right" if change in HARMFUL else "right, not promised"
+        cells = [_share([row for row in rows if (row.change, row.street) == (change, street)]) for street in STREETS]
+        meaning = "false" if change in HARMLESS else "right" if change in HARMFUL else "right, not promised"
         lines.append(f"| {change} | " + " | ".join(cells) + f" | {meaning} |")
-    false = [row for row in rows if row.harmless]
-    right = [row for row in rows if row.change in HARMFUL]
-    lines += [
-        "",
-        (
-            f"false alarms: {sum(row.alarms for row in false)} of {sum(row.comparisons for row in false)}; "
-            f"found: {sum(row.alarms for row in right)} of {sum(row.comparisons for row in right)}"
-        ),
-    ]
-    return "\n".join(lines)
+    false = _share([row for row in rows if row.harmless])
+    right = _share([row for row in rows if row.change in HARMFUL])
+    return "\n".join([*lines, "", f"false alarms: {false}; found: {right}"])
+
+
+def _share(rows: list[Row]) -> str:
+    return f"{sum(row.alarms for row in rows)} of {sum(row.comparisons for row in rows)}"
 
 
 def main() -> int:
