@@ -370,7 +370,8 @@ def _follow_witness(
         chain.findings.append(
             RewoundEvidenceError(
                 f"the camera's log has {checkpoint.size} leaves, and at {at:%Y-%m-%d %H:%M:%S} UTC"
-                f" a witness saw {seen.size}: an earlier state was put back"
+                f" a witness saw {seen.size}: an earlier state was put back",
+                hint="if this is a copy of the log, is it older than what was witnessed? then take a newer one",
             )
         )
         return
