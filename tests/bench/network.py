@@ -26,15 +26,17 @@ SETTINGS = {
 
 
 class TimedCity(DemoCity):
-    """A city that notes when `publish` was called last, everything being signed."""
+    """A city that notes when `publish` was called last, everything being signed, and how long that alone took."""
 
     published_at: datetime
+    took: timedelta
 
     def _publish(self, draft: Draft, offices: tuple[str, ...]) -> None:
         for office in offices:
             draft = sign_draft(draft, self._keys[office], self.trusted_root, now=self._now())
         self.published_at = precise_now()
         publish(self._folder, draft, now=self._now())
+        self.took = precise_now() - self.published_at
 
 
 def obedience_over_the_network(scratch: Path) -> Result:
@@ -43,6 +45,7 @@ def obedience_over_the_network(scratch: Path) -> Result:
     city.publish_keys()
     city.grant()
     acts: list[tuple[str, datetime]] = []
+    publishing_ms: list[float] = []
     with ExitStack() as running:
         fleet = running.enter_context(DemoFleet(scratch / "h" / "fleet", city.folder, utc_now))
         camera = DemoCamera(
@@ -67,6 +70,7 @@ def obedience_over_the_network(scratch: Path) -> Result:
                 lambda status, old=before: status.decision.policy_digest != old,  # type: ignore[misc]
             )
             acts.append((status.decision.policy_digest, city.published_at))
+            publishing_ms.append(city.took / timedelta(milliseconds=1))
     began = _first_frames(camera)
     delays = [(began[digest] - published_at).total_seconds() * 1000 for digest, published_at in acts]
     value = median(delays)
@@ -78,7 +82,8 @@ def obedience_over_the_network(scratch: Path) -> Result:
         target=f"≤ 250 ms + one frame = {TARGET_MS:.0f} ms",
         met=value <= TARGET_MS,
         spread=(min(delays), max(delays)),
-        note="MQTT 5 over TLS 1.3 on loopback; snapshot and timestamp are signed within it",
+        note=f"MQTT 5 over TLS 1.3 on loopback; {median(publishing_ms):.0f} ms of it are "
+        "checking, signing and syncing at the city's desk",
     )
 
 

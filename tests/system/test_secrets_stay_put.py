@@ -174,6 +174,7 @@ class Desk:
         self.fleet = DemoFleet(folder / "fleet", self.city.folder, utc_now)
         self.backend = BackendFolder(path=folder / "fleet" / "backend")
         self.messages: Sequence[Received] = ()
+        self.outcomes: dict[str, Outcome] = {}
         self.arguments: frozenset[bytes] = frozenset()
 
     def play(self, source: RtspCamera) -> None:
@@ -247,7 +248,8 @@ class Desk:
                 for command in asked:
                     ask(transaction, command, by="a test")
             until = precise_now() + PATIENCE
-            while not all(self._ended(store, command.id) for command in asked):
+            while len(self.outcomes) < len(asked):
+                self.outcomes |= self._answers(store)
                 assert precise_now() < until, "a command was not answered"
                 wait(LOOK_EVERY)
             # The second step of the renewal is the backend's own command.
@@ -257,10 +259,10 @@ class Desk:
         finally:
             store.close()
 
-    def _ended(self, store: Store, command_id: str) -> bool:
+    def _answers(self, store: Store) -> dict[str, Outcome]:
         with store.transaction() as transaction:
-            record = transaction.commands.get(command_id)
-        return record is not None and record.reply is not None
+            records = transaction.commands.of(CAMERA, limit=100)
+        return {record.name: record.reply.outcome for record in records if record.reply is not None}
 
     def _renewed(self, store: Store) -> bool:
         with store.transaction() as transaction:
@@ -351,6 +353,10 @@ def test_what_was_searched_is_all_that_there_is(desk: tuple[Desk, Passphrases]) 
         *(f"message {{}} on lamppost/v1/cam/{CAMERA}/{leaf}".split("{}")[1] for leaf in ("up/birth", "up/status")),
     ):
         assert any(expected in name for name in names), expected
+    assert desk[0].outcomes == dict.fromkeys(CommandName, Outcome.DONE) | {
+        CommandName.FOOTAGE_UPLOAD: Outcome.REFUSED,  # to a host that this camera may not send to
+        CommandName.REBOOT: Outcome.REFUSED,  # it knows no operator
+    }
     for program in (b"mosquitto", b"backend", b"\0run\0", b"\0link\0", b"\0feed\0"):
         assert any(program in line for line in desk[0].arguments), program
 
