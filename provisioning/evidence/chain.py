@@ -8,6 +8,7 @@ Pure. Findings are returned, not raised: whoever reads them should learn all tha
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,8 @@ from agent.core.log.leaf import Event, parse_leaf
 from agent.core.log.merkle import leaf_hash, verify_consistency, verify_inclusion
 from agent.core.log.note import VerifierKey, parse_note, parse_verifier_key
 from agent.core.policy.refusals import first_problem
-from agent.core.policy.words import Sha256, Strict, VersionOne
+from agent.core.policy.strict_json import HIDDEN_CATEGORIES
+from agent.core.policy.words import MAX_TEXT_CHARACTERS, Sha256, Strict, VersionOne
 from agent.core.retention import LONGEST_SEGMENT
 from agent.errors import (
     CheckpointFormatError,
@@ -43,6 +45,7 @@ from provisioning.evidence.statement import StatedLog, Statement
 from provisioning.evidence.stored import Stored, stored_of
 
 MAX_PROOFS_BYTES = 128 * 1024 * 1024
+_SPACES = re.compile(r"[\t\n\r ]+")
 _UNHIDING = frozenset({"mask-recovered", "mask-failed-closed", "started", "stopped"})  # a restart begins anew
 _STARTS_AT = re.compile(rb'"starts_at":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})')
 GAP = timedelta(seconds=1)  # as provisioning.footage.joining counts one
@@ -213,7 +216,10 @@ def hidden_spans(events: Iterable[Event], *, starts_at: datetime, ends_at: datet
 
 
 def _reason(event: Event) -> str:
-    return " ".join(str(event.facts.get("reason", "")).split()) or "the camera's log does not say"
+    """Return why, as a statement can carry it: on one line, every character shown as itself."""
+    words = _SPACES.sub(" ", str(event.facts.get("reason", ""))).strip(" ")
+    shown = "".join("?" if unicodedata.category(each) in HIDDEN_CATEGORIES else each for each in words)
+    return shown[:MAX_TEXT_CHARACTERS].rstrip(" ") or "the camera's log does not say"
 
 
 # --- what holds ---------------------------------------------------------------

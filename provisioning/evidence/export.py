@@ -21,9 +21,13 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from agent.core.log.checkpoint import open_checkpoint
 from agent.core.log.leaf import Event, parse_leaf
 from agent.core.log.note import VerifierKey
+from agent.core.policy.refusals import first_problem
+from agent.core.policy.words import Text
 from agent.core.sealing.age_file import rewrap
 from agent.core.sealing.recipients import Identity, Recipient
 from agent.core.video import Layer
@@ -75,6 +79,7 @@ from provisioning.footage.opening import OpenedSegment, Piece, cut, open_segment
 from provisioning.footage.verifying import verdict, verify
 
 MOST_STILLS = 12
+_TEXT: TypeAdapter[str] = TypeAdapter(Text)
 MAX_WHY_KINDS = 5
 
 
@@ -162,6 +167,7 @@ def export(
         EvidenceError: What is there does not hold together.
         LamppostError: Something cannot be read, opened or written; `out` is not there then.
     """
+    _check_words(order)
     if os.path.lexists(out):
         raise UsageError(f"{out} is there already", hint="an export is never overwritten; choose another name")
     authority.exporting_key(custodian.card.key.keyid, now)
@@ -183,6 +189,8 @@ def export(
         work = _Work(order, authority, custodian, sources, part, now)
         statement = work.write(permission, entry, log, run)
         part.rename(out)
+    except ValidationError as error:  # a leaf that a camera should not have written
+        raise EvidenceError(f"what was found cannot be stated: {first_problem(error)}") from error
     except OSError as error:
         raise StorageError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from error
     finally:
@@ -190,6 +198,18 @@ def export(
     digest = Exhibit(out).digest(layout.STATEMENT).sha256
     city_log.append("evidence-exported", now, begun=entry.index, case=order.case, statement_sha256=digest)
     return statement
+
+
+def _check_words(order: Order) -> None:
+    """Refuse words that no statement can carry, before anything is written about them."""
+    for name in ("case", "reason", "reference", "party", "terms"):
+        words = getattr(order, name)
+        try:
+            _TEXT.validate_python(words)
+        except ValidationError as error:
+            raise UsageError(f"{name} {words!r:.80} will not do: {first_problem(error)}") from error
+    if order.starts_at >= order.ends_at:
+        raise UsageError(f"the span ends at {order.ends_at}, which is not after {order.starts_at}")
 
 
 def _permit(order: Order, authority: Authority, custodian: Custodian, city_log: CityLog, now: datetime) -> Permission:

@@ -194,6 +194,8 @@ def test_an_export_is_never_overwritten(lamppost: Lamppost, desk: Desk, tmp_path
         ({"from": "yesterday"}, "is not a time"),
         ({"to": "2020-01-01T00:00:00Z"}, "is not before"),
         ({"log_key": "lamppost/cam-07/x+00000000+AA=="}, "a verifier key"),
+        ({"reason": "two\nlines"}, "reason"),
+        ({"party": " "}, "party"),
         ({"recipient": "age1nobody"}, "of a key"),
     ],
 )

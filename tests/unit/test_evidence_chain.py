@@ -154,14 +154,14 @@ def test_what_was_hidden_whole_is_told_up_to_where_a_leaf_tells_it() -> None:
     events = [
         event(0, "mask-failed-closed", NOON - 9 * SECOND, reason="Learning: the scene"),
         event(1, "mask-recovered", NOON - 5 * SECOND),
-        event(2, "mask-failed-closed", NOON + 1 * SECOND, reason="Stale:\nlate"),
+        event(2, "mask-failed-closed", NOON + 1 * SECOND, reason=" Stale:\n\u202elate "),
         event(3, "mask-failed-closed", NOON + 2 * SECOND),
         event(4, "started", NOON + 7 * SECOND),
         event(5, "mask-failed-closed", NOON + 50 * SECOND, reason="Stale"),
     ]
 
     assert list(hidden_spans(events, **SPAN)) == [
-        Hidden(starts_at=NOON + 1 * SECOND, ends_at=NOON + 2 * SECOND, why="Stale: late"),
+        Hidden(starts_at=NOON + 1 * SECOND, ends_at=NOON + 2 * SECOND, why="Stale: ?late"),
         Hidden(starts_at=NOON + 2 * SECOND, ends_at=NOON + 7 * SECOND, why="the camera's log does not say"),
         Hidden(starts_at=NOON + 50 * SECOND, ends_at=None, why="Stale"),
     ]
