@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import network, recorder, storage, storm
+from tests.bench import network, people, recorder, storage, storm
 from tests.bench.measuring import Result
 
 
@@ -40,6 +40,8 @@ def main() -> None:
             "g": lambda: recorder.obedience(scratch),
             "h": lambda: network.obedience_over_the_network(scratch),
             "i": lambda: storm.reconnecting(scratch),
+            "j": people.against_encoding,
+            "k": people.against_memcpy,
         }
         for key, measure in measurements.items():
             if wanted and key not in wanted:
