@@ -13,7 +13,9 @@ subtraction leads back to a suppressed one. Each stretch of a quarter that was c
 two (a restart, a clock that was set) is judged for itself.
 
 A track counts once at each line, so that pacing up and down is no crowd; one that is lost and
-found anew counts anew. Counts are of passages, not of persons, and a net misses some.
+found anew counts anew. Counts are of passages, not of persons, and too low rather than too high:
+on the busy simulated street, with perfect boxes twice a second, 76 of 94 walkers' passages are
+counted, and as many when every fifth box is missing; a real net misses more.
 
 Pure: time is a parameter.
 """
@@ -32,7 +34,9 @@ COUNTED_FROM_SCORE = 0.5  # surer than what hides: a mask too many costs a patch
 
 _FORGET_US = 2_000_000  # a track not seen for so long is over
 _SAME_OVERLAP = 0.5  # of two boxes of one look: the same thing seen in two tiles
-_REACH = 1.0  # how far a foot may go between two looks, in widths of its box and half heights
+# How far a foot may be from where it was expected, in heights of its box, across (of the picture's width: at 16:9
+# about one body's length) and down: who begins to run, or was seen once only, is still the same half a second later.
+_REACH_ACROSS, _REACH_DOWN = 0.6, 0.5
 _LONGEST_STEP_US = 2_000_000  # between looks that still count as watching
 _SPREAD = 8  # steps from one side of an area to the other when it is asked whether a look covers it
 _LEAST_LOOKS = 30  # in an interval, for a mean to say something
@@ -139,7 +143,21 @@ class _Track:
     kind: Kind
     where: Region
     seen_us: int
+    pace: Point = (0.0, 0.0)  # of its foot, each microsecond
     crossed: set[str] = field(default_factory=set)
+
+    def expected(self, now_us: int) -> Region:
+        """Return where it is now if it went on as it did."""
+        across, down = (each * (now_us - self.seen_us) for each in self.pace)
+        where = self.where
+        return Region(where.left + across, where.top + down, where.right + across, where.bottom + down)
+
+    def move(self, to: Region, now_us: int) -> None:
+        """Take in where it was seen."""
+        (x, y), (before_x, before_y) = _foot(to), _foot(self.where)
+        took_us = max(now_us - self.seen_us, 1)
+        self.pace = ((x - before_x) / took_us, (y - before_y) / took_us)
+        self.where, self.seen_us = to, now_us
 
 
 @dataclass(slots=True, kw_only=True)
@@ -215,16 +233,25 @@ class Counter:
     def _follow(self, look: Look, sums: _Sums) -> None:
         self._tracks = [track for track in self._tracks if look.pts_us - track.seen_us <= _FORGET_US]
         boxes = _distinct(look.sightings)
-        free = list(self._tracks)
-        for box in boxes:
-            near = [track for track in free if track.kind is box.kind and _within_reach(track.where, box.where)]
-            if not near:
+        # Nearest first, over all pairs: whoever moved least is surely the same, and leaves the others to each other.
+        here = [(track.kind, track.expected(look.pts_us)) for track in self._tracks]
+        pairs = sorted(
+            (_distance(_foot(expected), _foot(box.where)), one, other)
+            for one, (kind, expected) in enumerate(here)
+            for other, box in enumerate(boxes)
+            if kind is box.kind and _within_reach(expected, box.where)
+        )
+        followed: dict[int, int] = {}  # box → track
+        for _, one, other in pairs:
+            if other not in followed and one not in followed.values():
+                followed[other] = one
+        for other, box in enumerate(boxes):
+            if other in followed:
+                track = self._tracks[followed[other]]
+                self._step(track, box.where, sums)
+                track.move(box.where, look.pts_us)
+            else:
                 self._tracks.append(_Track(kind=box.kind, where=box.where, seen_us=look.pts_us))
-                continue
-            track = min(near, key=lambda each: _distance(_foot(each.where), _foot(box.where)))
-            free.remove(track)
-            self._step(track, box.where, sums)
-            track.where, track.seen_us = box.where, look.pts_us
         for area in self._areas:
             if _covered(area, look.regions):
                 _count_present(area, boxes, sums)
@@ -296,11 +323,12 @@ def _distinct(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def _overlap(a: Region, b: Region) -> float:
-    """Return the shared part of two boxes as a share of the smaller one."""
+    """Return the shared part of two boxes as a share of both together."""
     across = min(a.right, b.right) - max(a.left, b.left)
     down = min(a.bottom, b.bottom) - max(a.top, b.top)
-    smaller = min(_extent(a), _extent(b))
-    return across * down / smaller if across > 0 and down > 0 and smaller > 0 else 0.0
+    if across <= 0 or down <= 0:
+        return 0.0
+    return across * down / (_extent(a) + _extent(b) - across * down)
 
 
 def _extent(region: Region) -> float:
@@ -312,7 +340,7 @@ def _within_reach(before: Region, after: Region) -> bool:
     across, down = (abs(a - b) for a, b in zip(_foot(before), _foot(after), strict=True))
     width = max(before.right - before.left, after.right - after.left)
     height = max(before.bottom - before.top, after.bottom - after.top)
-    return across <= _REACH * width and down <= _REACH * height / 2
+    return across <= max(width, _REACH_ACROSS * height) and down <= _REACH_DOWN * height
 
 
 def _foot(region: Region) -> Point:

@@ -103,6 +103,17 @@ def test_two_side_by_side_are_two() -> None:
     assert street.told()["kerb person left-to-right"] == 6
 
 
+def test_who_walks_behind_somebody_is_counted_too() -> None:
+    street = Street(KERB)
+    for _ in range(5):
+        for x in ACROSS:
+            far = Sighting(where=Region(x - 0.015, 0.42, x + 0.015, 0.55), kind=Kind.PERSON, score=0.7)
+            street.look(somebody(x), far)
+        street.walk()
+
+    assert street.told()["kerb person left-to-right"] == 10
+
+
 def test_one_seen_in_two_tiles_is_one_and_a_doubtful_one_none() -> None:
     street = Street(KERB)
     for _ in range(5):
