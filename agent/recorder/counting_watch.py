@@ -34,7 +34,7 @@ def counting_places(section: CountingSection) -> Counter:
     Raises:
         ConfigurationError: One of them is none, or two have one name.
     """
-    names = [place.name for place in (*section.lines, *section.areas)]
+    names = [*(line.name for line in section.lines), *(area.name for area in section.areas)]
     if len(names) != len(set(names)):
         raise ConfigurationError("two places of [counting] have the same name")
     try:
