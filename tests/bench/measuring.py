@@ -8,6 +8,7 @@ if that is not 1 within `CONTROL_TOLERANCE`, the machine was too noisy to tell.
 import os
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,28 @@ def child(command: Sequence[str], environment: dict[str, str] | None = None) -> 
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace')[-500:]}")
     return usage
+
+
+_PEAK_OF = (
+    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL);"
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+)
+
+
+def peak_mib_of_child(command: Sequence[str], environment: dict[str, str] | None = None) -> float:
+    """Return the peak RSS of a command, MiB.
+
+    A process counts the memory of the one it was forked from until it executes its own program, so a
+    small one starts it.
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", _PEAK_OF, *command],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    ).stdout
+    return int(told) / 1024
 
 
 def cpu_of_child(command: Sequence[str], environment: dict[str, str] | None = None) -> float:
