@@ -18,8 +18,8 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 # What apt must bring, and why: age opens our files in a test as a stranger would,
 # ffmpeg plays and measures them, e2fsprogs makes the small disks of the fault tests,
-# mosquitto is the broker the link is tried against.
-APT     = age ffmpeg e2fsprogs mosquitto
+# mosquitto is the broker the link is tried against; Debian's own Python comes without venv.
+APT     = age ffmpeg e2fsprogs mosquitto python3-venv
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto
 
 .PHONY: demo test check fix bench models privacy contract lock clean setup apt
@@ -36,6 +36,7 @@ $(READY): requirements-dev.lock pyproject.toml | apt
 
 apt:
 	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; for n in $(NEEDS); do command -v $$n >/dev/null || missing=yes; done; \
+	test -n "$(PYTHON)" || missing=yes; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then s=; elif sudo -n true 2>/dev/null; then s=sudo; else \
 	    echo "lamppost: error: this machine lacks some of: $(APT)"; \
