@@ -28,7 +28,7 @@ from tests.tools.device_bytes import loop_file_system
 KILLS = int(os.environ.get("LAMPPOST_KILLS", "6"))
 THOROUGH = KILLS >= 200
 PROMISED_LOSS = timedelta(seconds=2)
-SEED = 20261128
+SEED = int(os.environ.get("LAMPPOST_KILL_SEED", "20261128"))
 
 # What clear video looks like: boxes of an MP4 (a type, a size, the type that must come inside it), x264's signature.
 CLEAR_VIDEO = re.compile(
