@@ -460,6 +460,13 @@ class Store:
             ) from error
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
+        try:
+            self._agree_on_version()
+        except BaseException:
+            self._engine.dispose()  # nobody will be there to close it
+            raise
+
+    def _agree_on_version(self) -> None:
         with self._ours("opened"), self._engine.begin() as connection:
             _metadata.create_all(connection)
             version = connection.scalar(select(_schema.c.version))

@@ -60,6 +60,7 @@ def show(
         known = fleet.cameras.get(camera)
         incidents = fleet.incidents.all(camera)
         commands = fleet.commands.of(camera)
+    kept.close()
     if known is None:
         raise UsageError(f"no camera {camera} was ever heard of", hint="lamppost fleet list")
     if as_json:
