@@ -389,7 +389,7 @@ class PahoSession:
         """Close the socket without a word."""
         self._closed = True
         if self._tls is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the line is given up; how it ends changes nothing
                 self._tls.close()
 
     def _wait(self, arrived: Callable[[], bool], what: str, patience: timedelta) -> None:

@@ -156,7 +156,7 @@ class PiSegmentEncoder:
 
     def _force_keyframe(self) -> None:
         # A codec that does not know the control keeps its own period, which is ours at the nominal rate.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # see above: longer fragments, never a clear picture
             fcntl.ioctl(self._codec.vd, _VIDIOC_S_CTRL, _CONTROL.pack(_FORCE_KEY_FRAME, 0))
 
     def _packets(self) -> Iterator["av.Packet[av.VideoStream]"]:

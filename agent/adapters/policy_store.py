@@ -135,7 +135,7 @@ class PolicyStore:
 
     def sweep(self) -> None:
         """Remove what a power cut left half done; what cannot be removed now is tried again next time."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # superseded files are never read: the floors name the one that counts
             for path in self._folder.iterdir():
                 left_behind = path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
                 superseded = _ACCEPTED.fullmatch(path.name) and path.name != f"accepted-{self._digest}.cbor"

@@ -46,7 +46,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
                 os.fsync(file.fileno())
             temporary.rename(path)
         except OSError:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the first error is the one to tell
                 temporary.unlink()
             raise
         _sync_folder(path.parent)
