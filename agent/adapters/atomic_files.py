@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Args:
         path: The file to create or replace; a symbolic link is replaced, not followed.
         data: Its whole new content.
-        mode: Its permission bits, from birth; the process's umask may only narrow them.
+        mode: Its permission bits, whatever the umask: what the link's group must read is not kept from it by accident.
 
     Raises:
         StorageFullError: No room; the old content is untouched.
@@ -52,6 +52,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         try:
             try:
+                os.fchmod(descriptor, mode)
                 write_all(descriptor, data)
                 os.fsync(descriptor)
             finally:
@@ -122,6 +123,10 @@ def sync_directory(folder: Path) -> None:
 def make_folders(folder: Path, *, mode: int = 0o700) -> None:
     """Create `folder` and the missing ones above it, each of them durable before the next.
 
+    Args:
+        folder: The folder that must be there.
+        mode: Permission bits of those that are made, whatever the umask.
+
     Raises:
         StorageError: One of them cannot be made.
     """
@@ -135,6 +140,7 @@ def make_folders(folder: Path, *, mode: int = 0o700) -> None:
         try:
             with contextlib.suppress(FileExistsError):  # somebody else was faster
                 each.mkdir(mode)
+                each.chmod(mode)
             sync_directory(each.parent)
         except OSError as error:
             raise storage_error("make the folder", each, error) from error

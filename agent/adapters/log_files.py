@@ -68,7 +68,7 @@ class LogFiles:
         self._named = False  # whether the name of the newest file would survive a power cut
         self._appending = threading.Lock()  # the pipeline and the policy watch both write
         self.repaired_bytes = 0
-        make_folders(folder)
+        make_folders(folder, mode=0o750)  # the link's group reads the log
         self._lock = lock_folder(folder)
         try:
             self._open_newest()

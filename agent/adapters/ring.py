@@ -52,6 +52,9 @@ _SEQUENCE = "sequence"  # the last number given, written when no name in the rin
 _PROBE = ".probe"
 _PROBE_BYTES = 4096  # a whole block, so that a disk without a free one says so
 _DAY_LEVELS = 3  # year, month, day
+# Sealed segments are for the link's group to read and send, whatever the umask; only the recorder writes them.
+_FILE_MODE = 0o640
+_FOLDER_MODE = 0o750
 _RESERVED_SEGMENTS = 2  # of each layer: the one being written and its successor
 
 
@@ -109,7 +112,7 @@ class Ring:
         self._parts: dict[Path, SegmentName] = {}  # being written, or waiting to be settled
         self._running: set[RingSegment] = set()
         self._check_mounted()
-        self._disk.make_folders(folder)
+        self._disk.make_folders(folder, mode=_FOLDER_MODE)
         self._lock = lock_folder(folder)
         try:
             self.recovery = self._recover()
@@ -157,9 +160,10 @@ class Ring:
             running=True,
         )
         part = self._folder / name.path
-        self._disk.make_folders(part.parent)
+        self._disk.make_folders(part.parent, mode=_FOLDER_MODE)
         try:
             descriptor = self._disk.create(part)
+            os.fchmod(descriptor, _FILE_MODE)
         except OSError as error:
             raise storage_error("create", part, error) from error
         self._last_sequence = name.sequence
@@ -188,11 +192,13 @@ class Ring:
         self._check_mounted()
         if strangers := [segment.path for segment in segments if segment.path not in self._segments]:
             raise ValueError(f"not in the ring: {', '.join(strangers)}")
-        self._remember_sequence(without={segment.path for segment in segments})
         touched: dict[Path, None] = {}
         path = self._folder
+        in_order = sorted(segments, key=attrgetter("sequence"))
         try:
-            for segment in segments:
+            for segment in in_order:
+                if segment is in_order[-1]:  # on a card without a free block, the others have made room for it by now
+                    self._remember_sequence(without={segment.path})
                 path = self._folder / segment.path
                 with contextlib.suppress(FileNotFoundError):
                     self._disk.remove(path)
@@ -246,7 +252,7 @@ class Ring:
             StorageError: It still cannot be written.
         """
         self._check_mounted()
-        self._disk.make_folders(self._folder)
+        self._disk.make_folders(self._folder, mode=_FOLDER_MODE)
         running = {segment.part for segment in self._running}
         probe = self._folder / _PROBE
         try:

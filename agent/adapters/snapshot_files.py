@@ -39,7 +39,7 @@ def take_request(inbox: Path) -> SnapshotRequest | None:
 
 def put_answer(outbox: Path, answer: SnapshotAnswer) -> None:
     """Leave an answer where the link looks for it. Raises StorageError."""
-    write_atomically(outbox / ANSWER_FILE, answer.to_bytes(), mode=0o644)
+    write_atomically(outbox / ANSWER_FILE, answer.to_bytes(), mode=0o640)  # the link is of the recorder's group
 
 
 def read_answer(outbox: Path) -> SnapshotAnswer | None:

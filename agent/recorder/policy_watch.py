@@ -242,7 +242,7 @@ class PolicyWatch:
     def _tell(self, verdict: str, facts: Mapping[str, str | int]) -> None:
         text = json.dumps({"verdict": verdict, "at": _written(self._clock.now()), **facts}, sort_keys=True)
         try:
-            write_atomically(self._outbox / VERDICT_FILE, text.encode() + b"\n", mode=0o644)
+            write_atomically(self._outbox / VERDICT_FILE, text.encode() + b"\n", mode=0o640)
         except StorageError as error:
             _log.error("the link was not told: %s", error)
 

@@ -20,12 +20,18 @@ def test_a_new_file_holds_exactly_the_data_and_is_private(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_wider_mode_is_obeyed_when_asked_for(tmp_path: Path) -> None:
-    target = tmp_path / "status.json"
+def test_a_wider_mode_is_obeyed_when_asked_for_whatever_the_umask(tmp_path: Path) -> None:
+    target = tmp_path / "shared" / "status.json"
 
-    write_atomically(target, b"{}", mode=0o640)
+    before = os.umask(0o077)  # the recorder's, from `harden_process`
+    try:
+        make_folders(target.parent, mode=0o750)
+        write_atomically(target, b"{}", mode=0o640)
+    finally:
+        os.umask(before)
 
     assert target.stat().st_mode & 0o777 == 0o640
+    assert target.parent.stat().st_mode & 0o777 == 0o750
 
 
 def test_a_link_is_replaced_and_what_it_pointed_to_is_left_alone(tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_finished_segment_opens_and_is_private(footage: Path, open_ring: OpenRing) -> None:
+def test_a_finished_segment_opens_and_only_the_group_of_the_link_may_read_it(
+    footage: Path, open_ring: OpenRing
+) -> None:
     first, second, last = sealed_fragments(2)
     running = open_ring().start(Layer.MASKED, NOON)
     running.append(first)
@@ -60,8 +62,8 @@ def test_a_finished_segment_opens_and_is_private(footage: Path, open_ring: OpenR
     path = footage / running.finish(last).path
 
     assert opened(path) == (clear_fragment(0).clear + clear_fragment(1).clear, True)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert all(folder.stat().st_mode & 0o777 == 0o700 for folder in path.parents[:4])
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert all(folder.stat().st_mode & 0o777 == 0o750 for folder in path.parents[:4])
     assert path.stat().st_blocks * 512 < SETTINGS.segment_bytes  # what was set aside beyond it is given back
 
 
