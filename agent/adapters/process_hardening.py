@@ -18,7 +18,7 @@ def harden_process(*, swaps: Path = _SWAPS) -> tuple[str, ...]:
 
     Core dumps are turned off by limit and by flag (a core_pattern that pipes ignores
     the limit; the flag also keeps other processes of the same user from attaching), and
-    new files are private whatever mode they ask for.
+    a new file is private unless whoever makes it says otherwise.
 
     Args:
         swaps: Where the kernel lists its swap areas.
