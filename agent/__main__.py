@@ -51,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     run = commands.add_parser("run", parents=[configured], help="record, as far as signed policy allows, until stopped")
-    run.set_defaults(command=_run, stop_after=None)
+    run.set_defaults(command=_run, stop_after=None, patiently=True)
 
     record = commands.add_parser("record", parents=[configured], help="the same, for a while")
     record.add_argument("--for", dest="stop_after", type=_duration, metavar="TIME", help="such as 30s or 5min")
-    record.set_defaults(command=_run)
+    record.set_defaults(command=_run, patiently=False)
 
     selftest = commands.add_parser("selftest", parents=[configured], help="can this camera do its work?")
     selftest.add_argument("--json", action="store_true", help="for programs")
@@ -113,7 +113,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from agent.recorder import app  # noqa: PLC0415
 
     say_to()
-    app.run(load(arguments.config), stop=_stop_on_signals(), stop_after=arguments.stop_after)
+    app.run(
+        load(arguments.config),
+        stop=_stop_on_signals(),
+        stop_after=arguments.stop_after,
+        patiently=arguments.patiently,
+    )
     return 0
 
 

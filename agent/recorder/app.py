@@ -5,6 +5,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.adapters.atomic_files import make_folders
@@ -24,6 +25,7 @@ from agent.core.video import Layer, RawFrame
 from agent.errors import ConfigurationError, PolicyError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
+from agent.recorder.beginning import WaitingStatus, begin_patiently
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
 from agent.recorder.counting_watch import CountingWatch, counting_places
 from agent.recorder.detectors import detector_factory
@@ -52,36 +54,45 @@ HOW_PEOPLE_ARE_HIDDEN = (
 )
 
 
-def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None = None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """What must be there before the first frame, and what closes it."""
+
+    log: TileLog
+    publisher: Publisher
+    start: int
+    watch: PolicyWatch
+    closing: ExitStack
+
+
+def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None = None, patiently: bool = False) -> None:
     """Record, as far as signed policy allows, until `stop` is set, `stop_after` is over, or a file ends.
 
+    Args:
+        config: Everything that is decided on this device.
+        stop: Set from another thread, or a signal's handler.
+        stop_after: How long to record.
+        patiently: Whether to wait for a card that cannot be written, as a daemon must, or to say so and end.
+
     Raises:
-        LamppostError: The recorder cannot even start: configuration, state folder, log.
+        LamppostError: The recorder cannot even start: configuration, key, and without patience the state folder.
     """
     for warning in (*harden_process(), HOW_PEOPLE_ARE_HIDDEN):
         _log.warning(warning)
     clock = SystemClock()
     notifier = SystemdNotify()
-    with ExitStack() as running:
-        for folder in (config.state.folder, config.state.runtime, config.policy.inbox, config.policy.outbox):
-            make_folders(folder)
-        log = running.enter_context(open_log(config))
-        publisher = Publisher(log, clock)
-        running.callback(publisher.publish)
-        start = count_start(config.state.folder)
-        log.append(
-            "started",
-            clock.now(),
-            start=start,
-            software=SOFTWARE_VERSION,
-            camera=config.camera.id,
-            nonce=secrets.token_hex(16),  # two copies of one card part here, whatever else they do alike
-            log_key=str(log.key),
-            log_key_kept_in=log.key_kind,
+    status_file = StatusFile(config.state.runtime / "status.json")
+    begun = (
+        begin_patiently(
+            lambda: _begin(config, clock), WaitingStatus(config.camera.id, clock, status_file, notifier), stop=stop
         )
-        running.callback(lambda: _CalmLog(log).append("stopped", clock.now()))
-        watch = running.enter_context(open_policy(config, clock, log))
-
+        if patiently
+        else _begin(config, clock)
+    )
+    if begun is None:
+        return
+    with begun.closing as running:
+        log, publisher, start, watch = begun.log, begun.publisher, begun.start, begun.watch
         tally = Tally(
             log, lambda: {"software": SOFTWARE_VERSION, "start": start, "clock": watch.clock_now().quality.value}
         )
@@ -104,7 +115,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             log=log,
             narrowing=narrowing,
             tally=tally,
-            status_file=StatusFile(config.state.runtime / "status.json"),
+            status_file=status_file,
             notifier=notifier,
         )
         caption = _caption(config)
@@ -145,6 +156,35 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         )
         notifier.stopping()
         caretaker.tell()
+
+
+def _begin(config: Config, clock: Clock) -> _Begun:
+    """Open the log and say in it that this is a start; bring kept policy back in force.
+
+    Raises:
+        LamppostError: Something is not there, not ours or not writable; nothing is left open.
+    """
+    with ExitStack() as running:
+        # In memory first: that the card fails must be said somewhere.
+        for folder in (config.state.runtime, config.state.folder, config.policy.inbox, config.policy.outbox):
+            make_folders(folder)
+        log = running.enter_context(open_log(config))
+        publisher = Publisher(log, clock)
+        running.callback(publisher.publish)
+        start = count_start(config.state.folder)
+        log.append(
+            "started",
+            clock.now(),
+            start=start,
+            software=SOFTWARE_VERSION,
+            camera=config.camera.id,
+            nonce=secrets.token_hex(16),  # two copies of one card part here, whatever else they do alike
+            log_key=str(log.key),
+            log_key_kept_in=log.key_kind,
+        )
+        running.callback(lambda: _CalmLog(log).append("stopped", clock.now()))
+        watch = running.enter_context(open_policy(config, clock, log))
+        return _Begun(log=log, publisher=publisher, start=start, watch=watch, closing=running.pop_all())
 
 
 class _closing:  # noqa: N801 - reads as what it does at its one use
