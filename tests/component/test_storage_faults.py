@@ -224,10 +224,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(path: Path) -> None:
-    """Write into `path` until the disk is full to the last block."""
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
+    """Let one file take every block that is free."""
+    with path.open("wb") as file:
+        end = 0
+        for step in (1 << 27, 1 << 20, 1 << 12):
+            with contextlib.suppress(OSError):
+                while True:
+                    os.posix_fallocate(file.fileno(), end, step)
+                    end += step
 
 
 def append_all(running: RunningSegment, pieces: Sequence[SealedFragment]) -> None:
@@ -380,3 +384,20 @@ def test_after_any_kill_the_ring_opens_with_all_that_was_confirmed_and_no_number
     for segment in segments.values():
         clear, complete = opened(folder / segment.path)
         assert complete or (segment.truncated and clear)
+
+
+def test_a_card_without_a_free_byte_can_still_be_erased(power: Power) -> None:
+    with Ring(power.mount / "footage", "pole-7", SETTINGS) as ring:
+        stored = [ring.start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0]) for _ in range(3)]
+        filler = power.mount / "from-outside"
+        fill(filler)
+        with pytest.raises(OSError, match="No space left"):
+            (power.mount / "more").write_bytes(bytes(1 << 20))
+
+        ring.remove(stored)
+
+        assert ring.segments() == []
+        assert not list((power.mount / "footage").rglob("*.age"))
+        filler.unlink()
+        again = ring.start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0])
+        assert again.sequence == stored[-1].sequence + 1
