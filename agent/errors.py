@@ -82,6 +82,12 @@ class OtherShapeError(ReferenceViewError):
     """A picture of another shape than the fingerprint's cannot be compared with it."""
 
 
+class AimingRefusedError(LamppostError):
+    """The recorder opens no commissioning window."""
+
+    exit_status = os.EX_NOPERM
+
+
 # --- sealing ------------------------------------------------------------------
 
 
@@ -258,6 +264,74 @@ class UploadRefusedError(UploadError):
     """The store does not take it: a wrong or expired address, or one this camera may not send to."""
 
     exit_status = os.EX_NOPERM
+
+
+# --- enrolment ----------------------------------------------------------------
+
+
+class EnrolmentError(LamppostError):
+    """A camera cannot be enrolled with what it was given; another claim is needed."""
+
+    exit_status = os.EX_NOPERM
+
+
+class ClaimFormatError(EnrolmentError):
+    """Bytes are no claim, or none of this version."""
+
+    exit_status = os.EX_DATAERR
+
+
+class ClaimSignatureError(EnrolmentError):
+    """A claim was not signed by an office that this image trusts."""
+
+
+class ClaimExpiredError(EnrolmentError):
+    """A claim's time is over, or has not come."""
+
+
+class ClaimElsewhereError(EnrolmentError):
+    """A claim is for another board, camera, site or city."""
+
+
+class ClaimUsedError(EnrolmentError):
+    """A claim was used up by another key."""
+
+
+class CameraTakenError(EnrolmentError):
+    """There is a camera of that name already, or it was revoked, and the claim does not say to replace it."""
+
+
+class EnrolmentPendingError(LamppostError):
+    """The backend waits for a person to say that the camera is the right one; asking again will help."""
+
+    exit_status = os.EX_TEMPFAIL
+
+
+class EnrolmentUnreachableError(LamppostError):
+    """No answer from the enrolment service: no network, no such name, nobody listens; trying again may help."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
+# --- provisioning -------------------------------------------------------------
+
+
+class CardError(LamppostError):
+    """A card is the wrong one, or does not hold what was written to it."""
+
+    exit_status = os.EX_IOERR
+
+
+class WrongDiskError(CardError):
+    """A device may not be written to: it is mounted, holds this system, or is no card."""
+
+    exit_status = os.EX_NOPERM
+
+
+class TransportError(LamppostError):
+    """The camera cannot be reached over the cable, or does not do what it is told; trying again may help."""
+
+    exit_status = os.EX_UNAVAILABLE
 
 
 # --- the log ------------------------------------------------------------------
