@@ -4,6 +4,7 @@
     lamppost-agent record --for 30s --config …   record for a while, then stop
     lamppost-agent selftest --config FILE        can this camera do its work? a table, and an exit status
     lamppost-agent reference --config FILE       remember the view that the zones were drawn over
+    lamppost-agent aim --config FILE             show a technician what it sees, masked, over stdin and stdout
     lamppost-agent status --config FILE          what it does and why
     lamppost-agent link --config FILE            keep the camera in touch with the city's broker
     lamppost-agent feed --socket PATH            fetch a network camera's packets, outside the wall
@@ -66,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     reference.add_argument("--renew", action="store_true", help="approve the view anew after the camera was moved")
     reference.set_defaults(command=_reference)
+
+    aim = commands.add_parser(
+        "aim", parents=[configured], help="show a technician what it sees, masked; `lamppost commission` starts it"
+    )
+    aim.set_defaults(command=_aim)
 
     status = commands.add_parser("status", parents=[configured], help="what it does and why")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -142,6 +148,14 @@ def _reference(arguments: argparse.Namespace) -> int:
     say_to()
     made = make_reference(load(arguments.config), renew=arguments.renew)
     sys.stdout.write(f"{made.digest}\n")
+    return 0
+
+
+def _aim(arguments: argparse.Namespace) -> int:
+    from agent.adapters.aiming_relay import relay  # noqa: PLC0415 - see the top
+    from agent.config import commissioning_folder, load  # noqa: PLC0415
+
+    relay(commissioning_folder(load(arguments.config)), sys.stdin.buffer, sys.stdout.buffer)
     return 0
 
 

@@ -130,6 +130,15 @@ class StateSection(_Section):
     runtime: Path = Field(description="Status and sockets; lost on a reboot, so not on the card")
 
 
+class CommissioningSection(_Section):
+    """`[commissioning]`: how a technician asks to see what the camera sees."""
+
+    folder: Path | None = Field(
+        default=None,
+        description="Where requests come and the socket is; unset: `commissioning` in `state.runtime`. Not the link's",
+    )
+
+
 class PolicySection(_Section):
     """`[policy]`: how signed policy arrives and what it is verified against."""
 
@@ -180,6 +189,7 @@ class Config(BaseSettings):
     storage: StorageSection
     state: StateSection
     policy: PolicySection
+    commissioning: CommissioningSection = CommissioningSection()
     link: LinkSection = LinkSection()
 
     @classmethod
@@ -193,6 +203,11 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before file; no .env, and no secrets: they are not configuration."""
         return env_settings, init_settings
+
+
+def commissioning_folder(config: Config) -> Path:
+    """Return where a technician's requests come."""
+    return config.commissioning.folder or config.state.runtime / "commissioning"
 
 
 def load(path: Path) -> Config:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agent.adapters.aiming_socket import AimingSocket
 from agent.adapters.atomic_files import make_folders
 from agent.adapters.clock import SystemClock
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
@@ -19,12 +20,14 @@ from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.adapters.tile_log import TileLog
 from agent.adapters.tuf_client import check_trusted_root
-from agent.config import MIB, Config
+from agent.config import MIB, Config, commissioning_folder
 from agent.core.masking.masker import Caption, Masker
-from agent.core.video import Layer, RawFrame
+from agent.core.policy.decision import Decision
+from agent.core.video import Layer, RawFrame, StreamMode
 from agent.errors import ConfigurationError, PolicyError, StorageError
 from agent.ports import Clock, Encoder, EventLog, Fact
 from agent.recorder import pipeline
+from agent.recorder.aiming import Aiming, RenewableStage
 from agent.recorder.beginning import WaitingStatus, begin_patiently
 from agent.recorder.caretaker import SOFTWARE_VERSION, Caretaker
 from agent.recorder.counting_watch import CountingWatch, counting_places
@@ -132,26 +135,51 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
         )
         running.callback(people.close)
-        drift = DriftStage(ReferenceView(config.state.folder).read, _tell_view(log))
+        reference = ReferenceView(config.state.folder)
+        drift = RenewableStage(lambda: DriftStage(reference.read, _tell_view(log)))
 
         snapshots = Snapshots(config.policy.inbox, config.policy.outbox, clock, log)
+
+        aiming = Aiming(
+            camera_id=config.camera.id,
+            software=SOFTWARE_VERSION,
+            folder=commissioning_folder(config),
+            clock=clock,
+            log=log,
+            reference=reference,
+            renewed=drift.renew,
+            open_outlet=AimingSocket,
+        )
+        running.callback(aiming.close)
 
         def between_frames() -> None:
             caretaker.tick()
             publisher.tick()
             snapshots.tick()
+            aiming.tick()
 
+        def make_masker(mode: StreamMode) -> Masker:
+            aiming.begin_session(mode)
+            return Masker(mode, [drift, people], caption)
+
+        def glance(frame: RawFrame, decision: Decision) -> None:
+            counting.glance(frame, decision)
+            aiming.glance(frame, decision)
+
+        encoders = make_encoders(config)
         running.enter_context(_closing(camera, stop, stop_after))
         notifier.ready()
         pipeline.run(
             camera,
             narrowing,
-            SegmentMaker(config.camera.id, make_encoders(config), store, tally),
+            SegmentMaker(
+                config.camera.id, {**encoders, Layer.MASKED: aiming.tapped(encoders[Layer.MASKED])}, store, tally
+            ),
             tally,
-            make_masker=lambda mode: Masker(mode, [drift, people], caption),
+            make_masker=make_masker,
             length=timedelta(seconds=config.segments.length_s),
             between_frames=between_frames,
-            glance=counting.glance,
+            glance=glance,
             snapshots=snapshots,
         )
         notifier.stopping()
