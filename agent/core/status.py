@@ -7,7 +7,7 @@ Pure: text in, text out. A status that its reader does not fully understand is
 refused, not guessed at.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt
@@ -16,6 +16,7 @@ from agent.core.policy.clock import ClockQuality
 
 # The recorder writes every second; five missed writes are a recorder that hangs, not one that is busy.
 STALE_AFTER = timedelta(seconds=5)
+WARN_OF_KEYS = timedelta(days=14)  # a custodian's holiday: without recipients the camera goes dark
 
 
 class RecordingState(StrEnum):
@@ -57,12 +58,14 @@ class DecisionStatus(_Part):
         policy_digest: SHA-256 (hex) over the documents in force; empty before any.
         intended_use: Charter clause recorded for; empty when dark.
         changes_at: When the decision next changes by itself, or None.
+        keys_until: Last day up to which recipients are published without a gap, or None. The camera is dark after it.
     """
 
     reason: str
     policy_digest: str = ""
     intended_use: str = ""
     changes_at: AwareDatetime | None = None
+    keys_until: date | None = None
 
 
 class CameraStatus(_Part):
@@ -157,6 +160,14 @@ class RecorderStatus(_Part):
         return cls.model_validate_json(text)
 
 
+def keys_end_in(keys_until: date | None, now: datetime) -> timedelta | None:
+    """Return how long recipients last, if that is soon enough for somebody to be told; else None."""
+    if keys_until is None:
+        return None
+    left = datetime.combine(keys_until, time(), UTC) + timedelta(days=1) - now
+    return left if left < WARN_OF_KEYS else None
+
+
 def is_stale(status: RecorderStatus, *, now: datetime) -> bool:
     """Return whether `status` is too old to say anything about now."""
     return now - status.updated_at > STALE_AFTER
@@ -188,6 +199,8 @@ def _decision_lines(decision: DecisionStatus, *, now: datetime) -> tuple[str, ..
         lines.append(f"use: {decision.intended_use}")
     if decision.changes_at is not None:
         lines.append(f"changes by itself: {_at(decision.changes_at)}, in {_span(decision.changes_at - now)}")
+    if (left := keys_end_in(decision.keys_until, now)) is not None:
+        lines.append(f"KEYS END: recipients are published until {decision.keys_until}; dark in {_span(left)}")
     lines.append(f"policy: {decision.policy_digest[:16] or 'none yet'}")
     return tuple(lines)
 

@@ -6,7 +6,7 @@ the pipeline moves. A call when nothing is due costs one look at the clock.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import version
 
 from agent.adapters.status_file import StatusFile
@@ -21,6 +21,7 @@ from agent.core.status import (
     RecordingState,
     StorageState,
     StorageStatus,
+    keys_end_in,
 )
 from agent.errors import StorageError, StorageFullError
 from agent.ports import Clock, EventLog
@@ -82,6 +83,7 @@ class Caretaker:
         self._status_due_us = 0
         self._tidy_due_us = 0
         self._tidied: Decision | None = None
+        self._warned_on: date | None = None
         self._left = 0  # segments in the ring after it was tidied
         self._storage_state = StorageState.OK
         self._captured, self._captured_us = -1, 0
@@ -95,6 +97,7 @@ class Caretaker:
             self._tidy_due_us = now_us + TIDY_EVERY_US
             self._tidied = decision
             self._tidy(decision)
+            self._warn_of_keys(decision)
             self._left = self._store.use().segments
         if now_us >= self._status_due_us:
             self._status_due_us = now_us + STATUS_EVERY_US
@@ -126,6 +129,17 @@ class Caretaker:
             self._narrowing.block(
                 f"holds alone exceed the ring by {kept.excess_bytes} bytes" if kept.must_go_dark else ""
             )
+
+    def _warn_of_keys(self, decision: Decision) -> None:
+        """Put into the log, once a day, that the camera will soon be dark because nobody published recipients."""
+        now = self._clock.now()
+        if keys_end_in(decision.keys_until, now) is None or self._warned_on == now.date():
+            return
+        self._warned_on = now.date()
+        try:
+            self._log.append("keys-ending", now, until=str(decision.keys_until))
+        except StorageError as error:
+            self._tally.storage_failed(error, now)
 
     def _starved(self, captured: int) -> bool:
         """Return whether the camera has delivered nothing for so long that "recording" would be a lie."""
@@ -166,6 +180,7 @@ class Caretaker:
                 policy_digest=actual.policy_digest,
                 intended_use=actual.intended_use,
                 changes_at=actual.changes_at,
+                keys_until=permitted.keys_until,
             ),
             camera=self._camera_status(),
             frames=FrameCounts(

@@ -308,14 +308,24 @@ def _widening(waiver: Waiver, charter: Charter) -> str:
 
 def _epochs(epochs: EpochKeys, charter: Charter) -> list[Line]:
     days = sorted(day.day for day in epochs.days)
-    holders = sorted({(one.role, one.holder) for day in epochs.days for one in day.recipients})
+    holders = sorted(
+        {(one.role, one.holder, str(one.validated_on or "")) for day in epochs.days for one in day.recipients}
+    )
     profiles = {recipient.startswith("age1pq1") for recipient in _recipients(epochs)}
+    retention = charter.retention
+    kept = retention.default_days if epochs.keeps == "default" else retention.extended_days
     return [
         ("Days", f"{days[0]} to {days[-1]}"),
-        ("Holders", "; ".join(f"{holder} as {_roles((role,), charter)}" for role, holder in holders)),
+        ("For footage kept", f"{'up to ' if epochs.keeps == 'extended' else ''}{kept} days"),
+        ("Holders", "; ".join(_holding(*one, charter) for one in holders)),
         ("Keys", fingerprint(hashlib.sha256("".join(sorted(_recipients(epochs))).encode()).hexdigest())),
         ("Kind of keys", "post-quantum" if profiles == {True} else "X25519, which a quantum computer will open"),
     ]
+
+
+def _holding(role: str, holder: str, validated_on: str, charter: Charter) -> str:
+    approved = f", approved on {validated_on}" if validated_on else ""
+    return f"{holder} as {_roles((role,), charter)}{approved}"
 
 
 def _recipients(epochs: EpochKeys) -> list[str]:

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from agent.core.messages.presence import BoardStatus, LinkStatus, Status
 from agent.core.policy.clock import ClockQuality
-from agent.core.status import CameraState, RecorderStatus, RecordingState, StorageState
+from agent.core.status import CameraState, RecorderStatus, RecordingState, StorageState, keys_end_in
 from provisioning.backend.ca import renewal_due
 from provisioning.backend.store import CameraRecord
 
@@ -136,6 +136,7 @@ def _recorder(status: Status) -> Iterator[Finding]:
         yield _critical("not recording", f"may record and does not: {recorder.decision.reason}")
     if recorder.camera.state in {CameraState.GONE, CameraState.STALLED}:
         yield _critical(f"camera {recorder.camera.state.value}", recorder.camera.last_event or "no pictures")
+    yield from _keys(recorder)
     yield from _storage(recorder)
     if recorder.frames.failed_closed and recorder.frames.captured:
         ratio = recorder.frames.failed_closed / recorder.frames.captured
@@ -147,6 +148,12 @@ def _recorder(status: Status) -> Iterator[Finding]:
         yield _notice("encoder errors", f"{recorder.encoder_errors}, last: {recorder.encoder_error}")
     if recorder.clock_quality is ClockQuality.UNKNOWN:
         yield _notice("clock", "nothing disciplines its clock")
+
+
+def _keys(recorder: RecorderStatus) -> Iterator[Finding]:
+    until = recorder.decision.keys_until
+    if keys_end_in(until, recorder.updated_at) is not None:
+        yield _warning("keys end", f"recipients are published until {until}; then it is dark")
 
 
 def _storage(recorder: RecorderStatus) -> Iterator[Finding]:

@@ -68,6 +68,7 @@ def create(  # noqa: PLR0913 - what is made, for whom, and where it goes
             "starts_at": datetime.combine(portion[0], time(), UTC),
             "ends_at": datetime.combine(portion[-1] + ONE_DAY, time(), UTC),
             "layer": layer,
+            "keeps": "default",
             "days": [_day(opened, day, layer, holders) for day in portion],
         }
         documents.append(compose("epochs", EpochKeys, act, published, fields))

@@ -82,7 +82,7 @@ class DemoCity:
         return self._folder.bundle_path
 
     def publish_keys(self) -> None:
-        """Let the custodian publish the recipients of yesterday to next week."""
+        """Let the custodian publish the recipients of yesterday to the week after next."""
         today = self._now().date()
         days = [
             {
@@ -91,10 +91,10 @@ class DemoCity:
                     {"role": "custodian", "holder": "jun-okafor", "recipient": str(self.identity.recipient)}
                 ],
             }
-            for offset in range(-1, 7)
+            for offset in range(-1, 20)
         ]
         act = Act(office="custodian", reason="Keys of the demo.", now=self._now())
-        fields = {"layer": "masked", "days": days, "ends_at": self._now() + timedelta(days=7)}
+        fields = {"layer": "masked", "keeps": "default", "days": days, "ends_at": self._now() + timedelta(days=20)}
         self._alone("custodian", compose("epochs", EpochKeys, act, self._city(), fields))
 
     def grant(self) -> None:

@@ -116,6 +116,30 @@ def test_holds_that_fill_the_ring_are_told_and_removed_by_nobody(bench: Bench) -
     assert bench.log.kinds.count("removal") == 0
 
 
+def test_keys_that_end_within_a_fortnight_are_warned_of_once_a_day(bench: Bench) -> None:
+    bench.decision = replace(PERMITTED, keys_until=(NOON + timedelta(days=13)).date())
+
+    bench.tick(3)
+    for _ in range(3):
+        bench.clock.advance(TIDY_EVERY)
+        bench.tick(1)
+    warned_today = bench.log.kinds.count("keys-ending")
+    bench.clock.advance(timedelta(days=1))
+    bench.tick(1)
+
+    assert warned_today == 1
+    assert bench.log.kinds.count("keys-ending") == 2
+    assert bench.status().decision.keys_until == (NOON + timedelta(days=13)).date()
+
+
+def test_keys_for_longer_are_not_warned_of(bench: Bench) -> None:
+    bench.decision = replace(PERMITTED, keys_until=(NOON + timedelta(days=14)).date())
+
+    bench.tick(3)
+
+    assert "keys-ending" not in bench.log.kinds
+
+
 def test_a_lifted_hold_makes_room_at_once(bench: Bench) -> None:
     bench.record(4)
     bench.decision = replace(PERMITTED, holds=(HeldSpan("h-1", NOON, NOON + timedelta(hours=1)),))

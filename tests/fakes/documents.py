@@ -204,6 +204,7 @@ def epochs(**changes: Any) -> EpochKeys:
             starts_at=NOON - 5 * DAY,
             ends_at=NOON + 20 * DAY,
             layer="masked",
+            keeps="default",
             days=tuple(epoch_day((NOON + n * DAY).date()) for n in range(-5, 16)),
         ),
         changes,

@@ -108,7 +108,7 @@ def grants(draw: st.DrawFn, number: int) -> Grant:
         schedule=draw(SCHEDULES),
         people=draw(GRANTED_MODES),
         originals=Originals.SEALED if sealed else Originals.NONE,
-        originals_recipients=("custodian", "investigator") if sealed else (),
+        originals_recipients=("quorum",) if sealed else (),
         live=LiveView.PUBLIC if traffic and draw(BOOLEANS) else LiveView.NONE,
         recipients=("custodian", "traffic-engineer") if traffic else ("custodian", "investigator"),
         metrics=("vehicles-counted",) if traffic else ("incidents-supported", "hours-recorded"),
@@ -222,7 +222,7 @@ def revocations(draw: st.DrawFn, number: int) -> Revocation:
 def _published_keys() -> tuple[tuple[EpochKeys, ...], ...]:
     roles = ("custodian", "investigator", "traffic-engineer")
     days = tuple(make.epoch_day((NOON + n * DAY).date(), roles) for n in range(-4, 4))
-    sealed = tuple(make.epoch_day((NOON + n * DAY).date(), ("custodian", "investigator")) for n in range(-4, 4))
+    sealed = tuple(make.epoch_day((NOON + n * DAY).date(), ("quorum",)) for n in range(-4, 4))
     masked = make.epochs(days=days)
     originals = make.epochs(id="e-originals", layer="originals", days=sealed)
     few = make.epochs(id="e-few", days=days[:5], issued_at=NOON - 4 * DAY)

@@ -101,12 +101,12 @@ def test_no_field_of_a_grant_is_forgotten_here() -> None:
 
 
 def test_originals_and_who_opens_them_show() -> None:
-    sealed = grant(originals=Originals.SEALED, originals_recipients=("custodian", "investigator"))
+    sealed = grant(originals=Originals.SEALED, originals_recipients=("quorum",))
 
     words = dict(page(sealed).lines)["Originals"]
 
     assert "kept, sealed" in words
-    assert "Custodian of Records, Investigator together" in words
+    assert "Releasing officials together" in words
 
 
 def test_the_reason_for_no_private_area_shows() -> None:
@@ -167,7 +167,11 @@ def test_every_widening_has_its_own_words() -> None:
         (Waiver, waiver, {"cameras": ("cam-08",), "basis": "safety", "ends_at": NOON + DAY, "widens": None}),
         (Hold, hold, {"cameras": "all", "case": "X", "spans": (Span(starts_at=NOON, ends_at=NOON + DAY),)}),
         (Revocation, revocation, {"cameras": "all", "action": "erase"}),
-        (EpochKeys, epochs, {"layer": "originals", "ends_at": NOON + 19 * DAY, "days": epochs().days[1:]}),
+        (
+            EpochKeys,
+            epochs,
+            {"layer": "originals", "keeps": "extended", "ends_at": NOON + 19 * DAY, "days": epochs().days[1:]},
+        ),
     ],
 )
 def test_every_field_of_the_other_documents_shows(kind: type[Document], document: Any, changes: dict[str, Any]) -> None:

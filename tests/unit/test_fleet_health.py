@@ -8,7 +8,7 @@ import pytest
 from agent.core.messages.policy import BundleReceipt, Reported
 from agent.core.messages.presence import BoardStatus, QueueStatus
 from agent.core.policy.clock import ClockQuality
-from agent.core.status import CameraState, CameraStatus, RecordingState, StorageState, StorageStatus
+from agent.core.status import CameraState, CameraStatus, DecisionStatus, RecordingState, StorageState, StorageStatus
 from provisioning.backend.health import Severity, assess, worst
 from provisioning.backend.store import CameraRecord
 from tests.fakes.payloads import NOON, birth, recorder, status
@@ -55,6 +55,12 @@ def test_a_camera_that_is_dark_by_law_is_well() -> None:
     assert assess(recording(state=RecordingState.DARK), now=NOON) == ()
 
 
+def test_keys_for_a_fortnight_are_enough() -> None:
+    enough = DecisionStatus(reason="g", keys_until=(NOON + timedelta(days=14)).date())
+
+    assert assess(recording(decision=enough), now=NOON) == ()
+
+
 CASES: list[tuple[CameraRecord, str, Severity]] = [
     (camera(birth=birth(online=False)), "offline", Severity.CRITICAL),
     (camera(birth=birth(online=False).model_copy(update={"reason": "stopped"})), "stopped", Severity.WARNING),
@@ -64,6 +70,11 @@ CASES: list[tuple[CameraRecord, str, Severity]] = [
     (recording(camera=CameraStatus(state=CameraState.GONE)), "camera gone", Severity.CRITICAL),
     (recording(storage=StorageStatus(state=StorageState.FULL)), "storage full", Severity.CRITICAL),
     (recording(storage=StorageStatus(state=StorageState.HELD)), "held full", Severity.WARNING),
+    (
+        recording(decision=DecisionStatus(reason="g", keys_until=(NOON + timedelta(days=13)).date())),
+        "keys end",
+        Severity.WARNING,
+    ),
     (recording(clock_quality=ClockQuality.UNKNOWN), "clock", Severity.NOTICE),
     (camera(status=status().model_copy(update={"recorder_problem": "stale"})), "recorder silent", Severity.CRITICAL),
     (board(disk_read_only=True), "disk read-only", Severity.CRITICAL),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agent.core.policy.charter import Charter, canonical_charter, parse_charter, read_charter_toml
 from agent.core.policy.decision import ApprovedModel, Decision, HeldSpan, LiveView, Originals, PeopleMode, Revocation
@@ -185,6 +186,11 @@ def test_the_same_charter_is_no_revision() -> None:
         ("sharing.0.condition", "whenever asked", Effect.ALTERS),
         ("sharing.0.bases", ["court-order"], Effect.NARROWS),
         ("sharing.0.what", ["recorded-masked", "live-masked"], Effect.WIDENS),
+        ("release.offices", ["city-manager", "police-chief", "custodian"][::-1], Effect.REWORDS),
+        ("release.threshold", 2, Effect.WIDENS),
+        ("release.bases", ["warrant"], Effect.NARROWS),
+        ("release", None, Effect.REMOVES),
+        ("access", {"validated_for_days": 365, "source": ["EX-1"]}, Effect.NARROWS),
         ("revocations.0.actions", ["pause", "stop"], Effect.WIDENS),
         ("revocations.0.offices", ["it-director", "police-chief", "city-manager"], Effect.NARROWS),
     ],
@@ -231,6 +237,24 @@ def test_revocation_rules_may_be_grouped_otherwise() -> None:
     revision = compare(charter(), charter(revocations=apart))
 
     assert [change.effect for change in revision.changes] == [Effect.REWORDS]
+
+
+def test_a_revision_that_lets_approvals_last_says_so() -> None:
+    yearly = changed("access", {"validated_for_days": 365, "source": ["EX-1"]})
+
+    assert [one.effect for one in compare(yearly, charter()).changes] == [Effect.WIDENS]
+    assert [one.effect for one in compare(changed("release", None), charter()).changes] == [Effect.ADDS]
+
+
+def test_the_sealed_layer_is_opened_by_several_who_do_not_administer() -> None:
+    rule = {"offices": ["city-manager", "police-chief"], "threshold": 1, "bases": ["warrant"], "source": ["EX-1"]}
+
+    with pytest.raises(ValidationError, match="one office alone"):
+        changed("release", rule)
+    with pytest.raises(ClauseViolationError, match="may not help to open"):
+        changed("release", {**rule, "offices": ["city-manager", "it-director"], "threshold": 2})
+    with pytest.raises(ValidationError, match="no office"):
+        changed("release", {**rule, "offices": ["city-manager", "sheriff"], "threshold": 2})
 
 
 def test_every_field_of_a_charter_has_a_rule() -> None:

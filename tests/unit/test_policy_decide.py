@@ -1,15 +1,16 @@
 """What a camera may do follows from the documents and the clock; where anything lacks, it is dark and says why."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from agent.core.policy.charter import Charter
+from agent.core.policy.charter import AccessRule, Charter
 from agent.core.policy.clock import ClockQuality
 from agent.core.policy.decide import decide
 from agent.core.policy.decision import ApprovedModel, Decision, HeldSpan, LiveView, Originals, PeopleMode, Revocation
 from agent.core.policy.documents import (
+    EpochKeys,
     ListedModel,
     NarrowPeople,
     NarrowPicture,
@@ -50,7 +51,7 @@ SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 FRESH_UNTIL = NOON + 7 * DAY
 MODEL = ListedModel(sha256="a" * 64, name="boxes", outputs=("boxes",))
-SEALED = grant(originals=Originals.SEALED, originals_recipients=("custodian", "investigator"))
+SEALED = grant(originals=Originals.SEALED, originals_recipients=("quorum",))
 
 
 def city(**documents: Any) -> VerifiedDocuments:
@@ -125,12 +126,12 @@ def test_the_latest_issued_keys_of_a_day_count() -> None:
 
 
 def test_originals_are_sealed_to_keys_of_their_own() -> None:
-    keys = epochs(id="e-originals", layer="originals", days=(epoch_day(NOON.date(), post_quantum=True),))
+    keys = epochs(id="e-originals", layer="originals", days=(epoch_day(NOON.date(), ["quorum"], post_quantum=True),))
 
     decision = at(documents=city(grants=(SEALED,), epochs=(epochs(), keys)))
 
     assert decision.originals is Originals.SEALED
-    assert len(decision.originals_recipients) == 2
+    assert len(decision.originals_recipients) == 1
     assert not set(decision.originals_recipients) & set(decision.recipients)
 
 
@@ -151,6 +152,86 @@ def test_an_extended_retention_reverts_at_its_end() -> None:
     assert at(documents=documents).retention == 90 * DAY
     assert at(documents=documents).changes_at == NOON + HOUR
     assert at(NOON + HOUR, documents).retention == 30 * DAY
+
+
+def test_what_is_kept_longer_has_keys_of_its_own_and_nothing_else_is_sealed_to_them() -> None:
+    extended = Retention(
+        days=90, basis="recurring-crimes", area="two blocks", ends_at=NOON + HOUR, decided_by="city-manager"
+    )
+    longer = epochs(id="e-90", keeps="extended", days=(epoch_day(NOON.date(), ["custodian"], post_quantum=True),))
+    keys = (epochs(), longer)
+    usual = at().recipients
+
+    kept_longer = at(documents=city(grants=(grant(retention=extended),), epochs=keys))
+
+    assert kept_longer.recipients == (age_recipient("custodian 2026-11-28"),)
+    assert at(NOON + HOUR, city(grants=(grant(retention=extended),), epochs=keys)).recipients == usual
+    assert at(documents=city(epochs=keys)).recipients == usual
+    assert "no epoch keys" in at(documents=city(epochs=(longer,))).reason
+    # Nobody published keys that live longer: it is sealed to those that die early, and recorded.
+    assert at(documents=city(grants=(grant(retention=extended),))).recipients == usual
+
+
+# --- who opens it is approved once a year (SL-3.4) ------------------------------
+
+YEARLY = AccessRule(validated_for_days=365, source=("SL-3.4",))
+
+
+def approved(**validated_on: date | None) -> EpochKeys:
+    """Return keys of today and tomorrow whose holders were approved then."""
+    every = tuple(epoch_day((NOON + n * DAY).date(), list(validated_on)) for n in range(2))
+    days = tuple(
+        day.model_copy(
+            update={
+                "recipients": tuple(
+                    one.model_copy(update={"validated_on": validated_on[one.role]}) for one in day.recipients
+                )
+            }
+        )
+        for day in every
+    )
+    return epochs(days=days)
+
+
+def test_a_recipient_whom_nobody_approved_this_year_lapses_by_itself() -> None:
+    keys = approved(custodian=date(2026, 3, 1), investigator=date(2025, 11, 29))
+    both = grant(recipients=("custodian", "investigator"))
+    documents = city(grants=(both,), epochs=(keys,))
+    midnight = datetime(2026, 11, 29, tzinfo=UTC)
+
+    today, tomorrow = (
+        at(documents=documents, law=charter(access=YEARLY)),
+        at(midnight, documents, law=charter(access=YEARLY)),
+    )
+
+    assert today.recipients == tuple(
+        sorted(age_recipient(f"{one} 2026-11-28", post_quantum=False) for one in both.recipients)
+    )
+    assert today.changes_at == midnight
+    assert tomorrow.recipients == (age_recipient("custodian 2026-11-29", post_quantum=False),)
+
+
+@pytest.mark.parametrize("validated_on", [None, date(2025, 11, 28), date(1970, 1, 1)])
+def test_a_camera_whose_every_recipient_has_lapsed_is_dark(validated_on: date | None) -> None:
+    documents = city(epochs=(approved(custodian=validated_on),))
+
+    assert "SL-3.4" in at(documents=documents, law=charter(access=YEARLY)).reason
+    assert not at(documents=documents, law=charter(access=YEARLY)).recording
+    assert at(documents=documents).recording  # this charter asks for no approval
+
+
+# --- how long keys are published ------------------------------------------------
+
+
+def test_the_last_day_with_keys_is_told() -> None:
+    gap = tuple(epoch_day((NOON + n * DAY).date()) for n in (0, 1, 2, 4, 5))
+
+    assert at().keys_until == (NOON + 15 * DAY).date()
+    assert at(documents=city(epochs=(epochs(days=gap),))).keys_until == date(2026, 11, 30)
+    assert at(documents=city(epochs=(epochs(ends_at=NOON + DAY),))).keys_until == date(2026, 11, 29)
+    assert at(documents=city(restrictions=(restriction(),))).keys_until == (NOON + 15 * DAY).date()
+    assert at(documents=city(epochs=(epochs(days=gap[3:]),))).keys_until is None
+    assert at(documents=VerifiedDocuments(epochs=(epochs(),))).keys_until is None
 
 
 def test_no_biometrics_is_what_every_grant_means() -> None:

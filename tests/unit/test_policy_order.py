@@ -52,6 +52,7 @@ TELLS_ONLY: dict[str, Any] = {
     "sources": ("g-1",),
     "policy_digest": "0" * 64,
     "changes_at": NOON,
+    "keys_until": NOON.date(),
 }
 
 

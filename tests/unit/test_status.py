@@ -37,6 +37,7 @@ BUSY = RecorderStatus(
         policy_digest="ab" * 32,
         intended_use="SL-T1-2",
         changes_at=NOON + timedelta(days=2, hours=3, minutes=4),
+        keys_until=NOON.date() + timedelta(days=5),
     ),
     camera=CameraStatus(
         state=CameraState.STALLED,
@@ -119,6 +120,7 @@ def test_a_camera_in_trouble_says_what_is_wrong() -> None:
         "pole-7: failed: grant g-2026-001",
         "use: SL-T1-2",
         "changes by itself: 2026-11-30 15:04:00 UTC, in 2 d 3 h",
+        "KEYS END: recipients are published until 2026-12-03; dark in 5 d 12 h",
         "policy: abababababababab",
         "camera: stalled, 1920x1080 at 15 Hz, reopened 2 times; no frame for 3 s (7 s ago)",
         "frames: 100 in, 90 stored, 8 failed closed, 2 dropped; last failed closed: warming up",

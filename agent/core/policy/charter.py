@@ -51,6 +51,30 @@ class Quorum(Strict):
         return self
 
 
+class ReleaseRule(Quorum):
+    """Which offices together open the sealed layer, each with a share of its key, and on which legal bases (JC-8)."""
+
+    bases: Annotated[tuple[Slug, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _several(self) -> Self:
+        if self.threshold == 1:
+            raise ValueError("threshold 1 would let one office alone open the sealed layer")
+        return self
+
+
+class AccessRule(Strict):
+    """How long the written approval of an end user is good for (SL-3.4)."""
+
+    validated_for_days: Days
+    source: Sources
+
+    @property
+    def validated_for(self) -> timedelta:
+        """How long a holder counts after somebody approved them."""
+        return timedelta(days=self.validated_for_days)
+
+
 class Seats(Strict):
     """Offices of which any one may act alone."""
 
@@ -212,6 +236,8 @@ class Charter(Strict):
         time_zone: The POSIX TZ rule that schedules follow, such as "CST6CDT,M3.2.0,M11.1.0". A rule and not a
             name: it is signed with the charter, so no table on the device can move an opening hour.
         administrators: Roles and offices that administer; none may open footage (SL-3.2).
+        release: Who opens the sealed layer; without it, its keys are never made.
+        access: How long a holder of daily keys counts without being approved again; None is for ever.
     """
 
     kind: Literal["charter"]
@@ -239,6 +265,8 @@ class Charter(Strict):
     recipients: Annotated[tuple[RecipientRole, ...], Field(min_length=1)]
     uses: Annotated[tuple[IntendedUse, ...], Field(min_length=1)]
     sharing: tuple[SharingRow, ...]
+    release: ReleaseRule | None = None
+    access: AccessRule | None = None
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -255,6 +283,7 @@ class Charter(Strict):
             "epochs": self.epochs.offices,
             "devices": self.devices.offices,
             "waivers": self.waivers.offices,
+            "release": () if self.release is None else self.release.offices,
             "retention.decided_by": self.retention.decided_by,
             "models.reviewed_by": self.models.reviewed_by,
             **{f"revocations.{n}": rule.offices for n, rule in enumerate(self.revocations)},
@@ -264,6 +293,8 @@ class Charter(Strict):
             _known(where, ids, offices, "office")
         if mixed := roles & set(self.administrators):
             raise ClauseViolationError("SL-3.2", f"{_listed(mixed)} administers and may not open footage")
+        if self.release is not None and (mixed := set(self.release.offices) & set(self.administrators)):
+            raise ClauseViolationError("SL-3.2", f"{_listed(mixed)} administers and may not help to open footage")
         for use in self.uses:
             permissible = _distinct(f"uses.{use.id}.permissible", [one.id for one in use.permissible])
             _known(f"uses.{use.id}.recipients", use.recipients, roles, "recipient role")

@@ -18,7 +18,7 @@ no waiver beats a restriction.
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache, reduce
 from typing import TypeVar
 
@@ -154,7 +154,11 @@ def decide(
     mine = _lawful(charter, documents.about(camera_id))
     standing = _stand(charter, mine, moment)
     decision = _at(charter, mine, standing, moment)
-    return replace(decision, changes_at=_next_change(charter, mine, standing, moment, decision))
+    return replace(
+        decision,
+        changes_at=_next_change(charter, mine, standing, moment, decision),
+        keys_until=_keys_until(mine, moment) if standing.grant else None,
+    )
 
 
 def _at(charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _Moment) -> Decision:
@@ -164,7 +168,7 @@ def _at(charter: Charter, mine: CameraDocuments, standing: _Standing, moment: _M
         decision = replace(Decision.dark(standing.why_no_grant), retention=_kept_when_dark(charter, mine))
     decision = _narrow(decision, standing.restrictions)
     decision = _within_hours(charter, standing, decision, moment)
-    decision = _seal_to(standing, decision, moment)
+    decision = _seal_to(charter, standing, decision, moment)
     decision = _count_only(decision)
     strongest = max(standing.revocations, key=lambda one: (STRENGTH[Revocation(one.action)], one.id), default=None)
     if strongest is not None:
@@ -199,9 +203,11 @@ def _stand(charter: Charter, mine: CameraDocuments, moment: _Moment) -> _Standin
         revocations=tuple(
             one for one in moment.begun(mine.revocations) if one.action == "erase" or one.id not in lifted
         ),
-        masked_keys=_keys_of_day(mine, "masked", moment) if grant else None,
+        masked_keys=_keys_of_day(charter, mine, grant, "masked", moment) if grant else None,
         originals_keys=(
-            _keys_of_day(mine, "originals", moment) if grant and grant.originals is Originals.SEALED else None
+            _keys_of_day(charter, mine, grant, "originals", moment)
+            if grant and grant.originals is Originals.SEALED
+            else None
         ),
     )
 
@@ -255,17 +261,25 @@ def _violation(charter: Charter, document: Grant | Waiver) -> str:
     return ""
 
 
-def _keys_of_day(mine: CameraDocuments, layer: str, moment: _Moment) -> EpochKeys | None:
-    """Return the document whose recipients count today: the latest issued that has today."""
+def _keys_of_day(
+    charter: Charter, mine: CameraDocuments, grant: Grant, layer: str, moment: _Moment
+) -> EpochKeys | None:
+    """Return the document whose recipients count today: the latest issued that has today.
+
+    Footage that is kept longer has keys of its own, where they are published; those of all other footage
+    die earlier, so to be sealed to them is the narrower of the two.
+    """
     today = moment.now.astimezone(UTC).date()
+    extended = _retention_days(charter, grant, moment.now) > charter.retention.default_days
     candidates = (
         keys
         for keys in mine.epochs
         if keys.layer == layer
+        and (extended or keys.keeps == "default")
         and moment.within(keys.starts_at, mine.end_of(keys))
         and any(day.day == today for day in keys.days)
     )
-    return max(candidates, key=lambda one: (one.issued_at, one.id, one.sha256), default=None)
+    return max(candidates, key=lambda one: (one.keeps == "extended", one.issued_at, one.id, one.sha256), default=None)
 
 
 # --- what they permit -----------------------------------------------------------
@@ -386,15 +400,35 @@ def _hours(standing: _Standing) -> int:
     return week
 
 
-def _seal_to(standing: _Standing, decision: Decision, moment: _Moment) -> Decision:
+def _keys_until(mine: CameraDocuments, moment: _Moment) -> date | None:
+    """Return the last day up to which there are keys without a gap; None if there are none today."""
+    published = {
+        day.day
+        for keys in mine.epochs
+        if keys.layer == "masked"
+        for day in keys.days
+        if keys.starts_at <= moment.now and datetime.combine(day.day, time(), UTC) < mine.end_of(keys)
+    }
+    day = moment.now.astimezone(UTC).date()
+    if day not in published:
+        return None
+    while day + DAY in published:
+        day += DAY
+    return day
+
+
+def _seal_to(charter: Charter, standing: _Standing, decision: Decision, moment: _Moment) -> Decision:
     """Return `decision` with today's recipients; dark if there are none, as nobody could open what it makes."""
     grant = standing.grant
     if grant is None or not decision.recording:
         return decision
     if standing.masked_keys is None:
         return _dark(decision, f"no epoch keys are published for {moment.now.astimezone(UTC).date().isoformat()}")
-    recipients = _recipients(standing, standing.masked_keys, grant.recipients, moment)
+    lapsed = _lapsed(charter, standing.masked_keys, moment)
+    recipients = _recipients(standing, standing.masked_keys, grant.recipients, moment, without=lapsed)
     if not recipients:
+        if _recipients(standing, standing.masked_keys, grant.recipients, moment):
+            return _dark(decision, "no recipient was approved in writing for too long (SL-3.4)")
         return _dark(decision, "no recipient that the grant names has a key today, or all are suspended (JC-28)")
     decision = replace(decision, recipients=recipients)
     quorum: tuple[str, ...] = ()
@@ -404,7 +438,26 @@ def _seal_to(standing: _Standing, decision: Decision, moment: _Moment) -> Decisi
     return replace(decision, originals=originals, originals_recipients=quorum)
 
 
-def _recipients(standing: _Standing, keys: EpochKeys, roles: tuple[str, ...], moment: _Moment) -> tuple[str, ...]:
+def _lapsed(charter: Charter, keys: EpochKeys, moment: _Moment) -> frozenset[str]:
+    """Return the recipients whose holders nobody has approved for longer than the charter allows (SL-3.4)."""
+    if charter.access is None:
+        return frozenset()
+    since = moment.now.astimezone(UTC).date() - charter.access.validated_for
+    return frozenset(
+        one.recipient
+        for day in keys.days
+        for one in day.recipients
+        if one.validated_on is None or one.validated_on <= since
+    )
+
+
+def _recipients(
+    standing: _Standing,
+    keys: EpochKeys,
+    roles: tuple[str, ...],
+    moment: _Moment,
+    without: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
     today = moment.now.astimezone(UTC).date()
     suspensions = [one for one in _narrowings(standing.restrictions) if isinstance(one, SuspendRecipient)]
     return tuple(
@@ -415,6 +468,7 @@ def _recipients(standing: _Standing, keys: EpochKeys, roles: tuple[str, ...], mo
                 if day.day == today
                 for one in day.recipients
                 if one.role in roles
+                and one.recipient not in without
                 and not any(
                     suspended.role in {None, one.role} and suspended.holder in {None, one.holder}
                     for suspended in suspensions

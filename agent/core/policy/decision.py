@@ -6,7 +6,7 @@ share a segment.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
@@ -91,6 +91,7 @@ class Decision:
         policy_digest: SHA-256 (hex) over the documents in force; empty before any.
         changes_at: When the decision next changes by itself, or None. No part of equality: two decisions
             that permit the same share a segment, whenever the next one is due.
+        keys_until: Last day up to which recipients are published without a gap, or None. No part of equality either.
     """
 
     recording: bool
@@ -115,6 +116,7 @@ class Decision:
     sources: tuple[str, ...] = ()
     policy_digest: str = ""
     changes_at: datetime | None = field(default=None, compare=False)
+    keys_until: date | None = field(default=None, compare=False)
 
     @classmethod
     def dark(cls, reason: str) -> Self:

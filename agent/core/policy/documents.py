@@ -421,11 +421,16 @@ class Hold(Document):
 
 
 class EpochRecipient(Strict):
-    """A key to seal a day's footage to, who holds it, and in which role (JC-19)."""
+    """A key to seal a day's footage to, who holds it, and in which role (JC-19).
+
+    Attributes:
+        validated_on: When its holder was last approved in writing; where the charter asks for it (SL-3.4).
+    """
 
     role: Slug
     holder: Slug
     recipient: Annotated[str, AfterValidator(_recipient)]
+    validated_on: Day | None = None
 
 
 class EpochDay(Strict):
@@ -436,11 +441,17 @@ class EpochDay(Strict):
 
 
 class EpochKeys(Document):
-    """The recipients of days to come, by the custodian."""
+    """The recipients of days to come, by the custodian.
+
+    Attributes:
+        keeps: For which footage: "extended" is for cameras whose footage is kept longer than usual, so that the keys
+            of all others can be destroyed in time.
+    """
 
     kind: Literal["epochs"]
     ends_at: Instant
     layer: Literal["masked", "originals"]
+    keeps: Literal["default", "extended"]
     days: Annotated[tuple[EpochDay, ...], Field(min_length=1, max_length=MAX_LIST)]
 
     @model_validator(mode="after")

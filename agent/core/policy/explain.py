@@ -50,9 +50,19 @@ def _signing(charter: Charter) -> Iterator[str]:
     yield f"A hold is placed by {_titles(charter, charter.holds.offices, 'or')}{_by(charter.holds.source)}."
     yield f"Daily keys are published by {_titles(charter, charter.epochs.offices, 'or')}{_by(charter.epochs.source)}."
     yield f"Cameras are listed by {_titles(charter, charter.devices.offices, 'or')}{_by(charter.devices.source)}."
+    if charter.release is not None:
+        yield (
+            f"What is hidden is opened, for a case, by {_quorum(charter, charter.release)}, "
+            f"on {_listed(charter.release.bases, 'or')}."
+        )
     for rule in charter.revocations:
         actions = _listed(rule.actions, "or")
         yield f"{_titles(charter, rule.offices, 'or')} may order a camera to {actions}{_by(rule.source)}."
+    if charter.access is not None:
+        yield (
+            f"Who opens footage is approved again within {charter.access.validated_for_days} days, or nothing more is "
+            f"sealed to them{_by(charter.access.source)}."
+        )
     yield f"{_listed(charter.administrators)} administer and may not open footage (SL-3.2)."
 
 

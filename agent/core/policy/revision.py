@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from agent.core.policy.charter import (
+    AccessRule,
     Charter,
     FreshnessRule,
     IntendedUse,
@@ -23,6 +24,7 @@ from agent.core.policy.charter import (
     PictureRule,
     Quorum,
     RecipientRole,
+    ReleaseRule,
     RetentionRule,
     RevocationRule,
     Seats,
@@ -145,6 +147,12 @@ SEATS: Mapping[str, Mapping[str, Rule]] = {
     "devices": _SEATS_THAT_WIDEN,
 }
 
+# Provisions that a charter may lack: what it means that one comes, and that one goes.
+OPTIONAL: Mapping[str, tuple[Effect, Effect]] = {
+    "release": (Effect.ADDS, Effect.REMOVES),
+    "access": (Effect.NARROWS, Effect.WIDENS),
+}
+
 RULES: Mapping[type[Strict], Mapping[str, Rule]] = {
     Charter: {
         "kind": _alters,
@@ -158,6 +166,8 @@ RULES: Mapping[type[Strict], Mapping[str, Rule]] = {
     },
     Office: {**_TEXT, "id": _alters},
     Quorum: {"offices": _names_permit, "threshold": _more_forbids, "source": _rewords},
+    ReleaseRule: {"offices": _names_permit, "threshold": _more_forbids, "bases": _names_permit, "source": _rewords},
+    AccessRule: {"validated_for_days": _more_permits, "source": _rewords},
     Seats: _SEATS_THAT_WIDEN,
     WaiverRule: {
         **_SEATS_THAT_WIDEN,
@@ -217,6 +227,10 @@ def _differences(where: str, old: Strict, new: Strict, rules: Mapping[str, Rule]
             continue
         if name == "revocations":
             yield from _revocations(path, was, becomes)
+        elif was is None:
+            yield Change(effect=OPTIONAL[name][0], where=path, becomes=_words(becomes.source))
+        elif becomes is None:
+            yield Change(effect=OPTIONAL[name][1], where=path, was=_words(was.source))
         elif isinstance(was, Strict):
             yield from _differences(path, was, becomes, SEATS.get(name))
         elif _holds_provisions(was) or _holds_provisions(becomes):
