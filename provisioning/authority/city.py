@@ -25,9 +25,11 @@ from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets, Timestamp
 
 from agent.core.bundle import MAX_BUNDLE_BYTES, MAX_METADATA_BYTES, decode_bundle, encode_bundle
 from agent.core.policy.charter import Charter, canonical_charter, parse_charter
+from agent.core.policy.ledger import MAX_ROLE_BYTES
 from agent.core.policy.release import CHARTER_PATH, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from agent.core.policy.roles import GRANTS
 from agent.core.policy.words import write_instant
-from agent.errors import BundleFormatError, FreshnessError, UsageError
+from agent.errors import BundleFormatError, FreshnessError, PolicyError, UsageError
 from provisioning.authority import files, pkcs8
 from provisioning.authority.drafts import (
     Draft,
@@ -155,7 +157,20 @@ def publish(folder: CityFolder, draft: Draft, *, now: datetime) -> PublishedCity
         if current is not None:
             refuse_stale(draft, current)
             refuse_conflicts(draft, current, now=now)
+        _refuse_flood(draft)
         return _vouch(folder, current, signed_files(draft), now=now)
+
+
+def _refuse_flood(draft: Draft) -> None:
+    """Pass if no role says more than a camera keeps of it: every camera would refuse the whole release."""
+    for role, raw in draft.metadata.items():
+        metadata = parse_role(raw, role).signed
+        size = sum(target.length for target in metadata.targets.values()) if isinstance(metadata, Targets) else 0
+        if role not in (TARGETS, GRANTS) and size > MAX_ROLE_BYTES:
+            raise PolicyError(
+                f"{role} would say {size} bytes in all, and a camera keeps {MAX_ROLE_BYTES}",
+                hint="one restriction may name several cameras, and have several parts",
+            )
 
 
 def refresh(folder: CityFolder, *, now: datetime) -> PublishedCity:

@@ -25,6 +25,7 @@ from agent.errors import (
     SignatureError,
     UsageError,
 )
+from provisioning.authority import city as city_module
 from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
 from provisioning.authority.drafts import (
     Draft,
@@ -378,6 +379,17 @@ def test_one_official_restricts_alone(city: CityFolder) -> None:
     published = enact(city, restriction(), "police-chief")
 
     assert [h.office for h in published.signers("restrictions/police-chief/r-2026-001.json")] == ["police-chief"]
+
+
+def test_an_official_who_floods_the_cameras_is_refused(city: CityFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(city_module, "MAX_ROLE_BYTES", 400)  # 512 KiB would take the test a while
+    enact(city, restriction(), "police-chief")
+    before = files_in(city)
+
+    with pytest.raises(PolicyError, match=r"restrictions-police-chief would say \d+ bytes in all, .* keeps 400"):
+        enact(city, restriction(id="r-2026-002"), "police-chief")
+
+    assert files_in(city) == before
 
 
 def test_one_custodian_holds_alone(city: CityFolder) -> None:

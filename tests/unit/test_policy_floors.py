@@ -167,8 +167,8 @@ def test_a_floor_that_was_never_set_goes_nowhere() -> None:
 # --- the ledger -------------------------------------------------------------------
 
 
-def entry(path: str, raw: bytes = b"x", version: int = 1) -> SignedDocument:
-    return SignedDocument(path=path, role="restrictions-a", role_version=version, raw=raw)
+def entry(path: str, raw: bytes = b"x", version: int = 1, role: str = "restrictions-a") -> SignedDocument:
+    return SignedDocument(path=path, role=role, role_version=version, raw=raw)
 
 
 documents = st.lists(st.builds(entry, st.sampled_from("abc"), st.sampled_from([b"x", b"y"]), st.integers(1, 3)))
@@ -191,3 +191,14 @@ def test_a_ledger_that_is_full_forgets_nothing(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(PolicyError, match="would take 11 bytes"):
         remember(ledger, [entry("b", bytes(1))])
+
+
+def test_an_official_who_signs_without_end_leaves_room_for_the_others() -> None:
+    flood = [entry(f"a{number}", bytes(64 * 1024)) for number in range(8)]
+    ledger = remember((), flood)
+
+    with pytest.raises(PolicyError, match="what restrictions-a ever narrowed would take 524289 bytes") as refused:
+        remember(ledger, [entry("one-more", b"x")])
+
+    assert "publish without the newest version of that role" in str(refused.value.hint)
+    assert len(remember(ledger, [entry("b", role="revocations-b")])) == len(flood) + 1
