@@ -18,6 +18,7 @@ from agent.core.enrolment.claim import (
     Wifi,
     check_claim,
     pack_claim,
+    read_offices,
     seal_claim,
     verify_claim,
 )
@@ -179,3 +180,15 @@ def test_a_signature_of_the_wrong_length_is_no_claim() -> None:
 
     with pytest.raises(ClaimSignatureError):
         verify_claim(seal_claim(packed, b"\x00" * 64), [OFFICE.public])
+
+
+def test_a_file_of_offices_has_a_key_a_line_and_remarks() -> None:
+    text = f"# who may enrol\n{OFFICE.public.public_bytes_raw().hex()}  # the IT director\n\n"
+
+    assert [key.public_bytes_raw() for key in read_offices(text)] == [OFFICE.public.public_bytes_raw()]
+
+
+@pytest.mark.parametrize("line", ["zz", "00", "not a key"])
+def test_a_file_of_offices_with_something_else_in_it_is_refused_whole(line: str) -> None:
+    with pytest.raises(ClaimFormatError):
+        read_offices(f"{OFFICE.public.public_bytes_raw().hex()}\n{line}\n")

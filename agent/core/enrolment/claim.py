@@ -231,6 +231,23 @@ def check_claim(claim: Claim, *, board: str | None, now: datetime, clock_known: 
         raise ClaimExpiredError(f"the claim ended at {claim.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
+def read_offices(text: str) -> tuple[Ed25519PublicKey, ...]:
+    """Return the keys of a file that says whose claims count: 64 hex digits a line; `#` begins a remark.
+
+    Raises:
+        ClaimFormatError: A line is something else.
+    """
+    keys = []
+    for line in text.splitlines():
+        word = line.partition("#")[0].strip()
+        if word:
+            try:
+                keys.append(Ed25519PublicKey.from_public_bytes(bytes.fromhex(word)))
+            except ValueError as error:
+                raise ClaimFormatError(f"not an office's key: {word[:70]!r}, expected 64 hex digits") from error
+    return tuple(keys)
+
+
 def _unpack(packed: bytes) -> Claim:
     if not packed or packed[0] >> 5 != _MAP:
         raise ClaimFormatError("the claim is not a CBOR map")
