@@ -1,5 +1,6 @@
 """There is no way from an unsigned file to a recording camera: one test reads the source, the others try."""
 
+import ast
 import json
 import re
 from collections.abc import Callable
@@ -21,13 +22,54 @@ SETTINGS = {"LAMPPOST_CAMERA__WIDTH_PX": "320", "LAMPPOST_CAMERA__HEIGHT_PX": "1
 LONG_ENOUGH = timedelta(seconds=2)
 
 
+def says_recording(tree: ast.AST) -> bool:
+    """Return whether a call or a literal gives `recording` a value that may be true."""
+    given = [(node.arg, node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+    for node in ast.walk(tree):
+        match node:
+            case ast.Dict():
+                given += [
+                    (key.value, value)
+                    for key, value in zip(node.keys, node.values, strict=True)
+                    if isinstance(key, ast.Constant)
+                ]
+            case ast.Call(func=ast.Name(id="setattr" | "__setattr__"), args=[_, ast.Constant(value=name), value]):
+                given.append((name, value))
+            case ast.Call(func=ast.Attribute(attr="__setattr__"), args=[*_, ast.Constant(value=name), value]):
+                given.append((name, value))
+    return any(name == "recording" and not is_harmless(value) for name, value in given)
+
+
+def is_harmless(value: ast.expr) -> bool:
+    """Return whether it forbids, or tells what a decision says."""
+    match value:
+        case ast.Constant(value=False) | ast.Attribute(attr="recording"):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Decision(recording=True)",
+        "replace(decision, recording=1 < 2)",
+        'Decision(**{"recording": found})',
+        'object.__setattr__(decision, "recording", True)',
+        'setattr(decision, "recording", yes)',
+    ],
+)
+def test_whatever_way_a_permission_is_written_it_is_found(source: str) -> None:
+    assert says_recording(ast.parse(source))
+    assert not says_recording(ast.parse("Decision(recording=False, reason=recording)"))
+
+
 def test_a_permission_to_record_is_written_in_one_place_of_the_source() -> None:
     """`recording=True` is what a Decision needs, and only `decide` says it."""
     places = {
         path.relative_to(ROOT).as_posix()
         for folder in ("agent", "provisioning")
         for path in (ROOT / folder).rglob("*.py")
-        if re.search(r"recording\s*=\s*True", path.read_text(encoding="utf-8"))
+        if says_recording(ast.parse(path.read_text(encoding="utf-8")))
     }
 
     assert places == {"agent/core/policy/decide.py"}
