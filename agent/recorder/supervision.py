@@ -44,6 +44,7 @@ from agent.ports import Camera, Clock
 
 _GLANCE = timedelta(milliseconds=50)  # how often a waiting consumer looks at the clock; a frame wakes it at once
 _LEAVE_WITHIN_S = 2.0  # a loop that is not inside a driver notices `close` within one frame
+MOST_STUCK = 8  # each keeps a thread and its buffers; a new process gives them back, and may open what they block
 
 
 class CameraEventKind(StrEnum):
@@ -164,7 +165,11 @@ class SupervisedCamera:
         """Yield one session after another until the source ends or `close`.
 
         The frames of one must be consumed before the next is asked for.
+
+        Raises:
+            CameraStalledError: So many loops are stuck in their driver that only a new process helps.
         """
+        stuck: list[_Loop] = []
         while not self._closed.is_set():
             self._session += 1
             self._shift_us = 0
@@ -175,7 +180,13 @@ class SupervisedCamera:
                     yield CameraSession(number=self._session, mode=mode, pictures=self._watch(loop, mode))
             finally:
                 if not loop.leave():
+                    stuck = [one for one in (*stuck, loop) if one.running]
                     self._report(CameraEventKind.FAILED, "the camera's loop is stuck in its driver and was left there")
+            if len(stuck) >= MOST_STUCK:
+                raise CameraStalledError(
+                    f"{len(stuck)} loops are stuck in the camera's driver",
+                    hint="the recorder must be started anew; if that does not help, the board",
+                )
             if self._status.state is CameraState.CLOSED:
                 return
             self._back_off()
@@ -448,7 +459,12 @@ class _Loop:
             self._change.notify_all()
         self._camera.close()
         self._thread.join(_LEAVE_WITHIN_S)
-        return not self._thread.is_alive()
+        return not self.running
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread has not ended."""
+        return self._thread.is_alive()
 
 
 def _seconds(duration: timedelta | None) -> str:

@@ -1,16 +1,17 @@
 """A camera that fails is noticed, told of, and opened again; its time never runs backwards."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 
 from agent.core.status import CameraState
 from agent.core.video import FrameSize, RawFrame, StreamMode
-from agent.errors import CameraError, CameraGoneError
-from agent.recorder.supervision import CameraEvent, CameraEventKind, SupervisedCamera, Vigilance
+from agent.errors import CameraError, CameraGoneError, CameraStalledError
+from agent.recorder.supervision import MOST_STUCK, CameraEvent, CameraEventKind, SupervisedCamera, Vigilance
 from tests.fakes.camera import SMALL, Fail, FakeCamera, Hang, Show, Step, picture, raw_frame
 from tests.fakes.clock import FakeClock
 
@@ -266,6 +267,27 @@ def test_a_loop_stuck_in_its_driver_is_left_there_and_told_of(monkeypatch: pytes
     kinds = [event.kind for event in events]
     assert kinds == [OPENED, CameraEventKind.SILENT, CameraEventKind.FAILED, OPENED, ENDED]
     assert "stuck" in events[2].reason
+
+
+def test_a_driver_that_swallows_loop_after_loop_ends_the_process_before_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LEAVE_WITHIN, 0.01)
+    clock = FakeClock()
+    swallowed: list[_Stuck] = []
+
+    def next_camera() -> FakeCamera:
+        swallowed.append(_Stuck(clock))
+        return swallowed[-1]
+
+    camera = SupervisedCamera(next_camera, clock, lambda _: None, uniform=lambda: 0.0)
+
+    with pytest.raises(CameraStalledError, match=f"{MOST_STUCK} loops are stuck"):
+        deque(chain.from_iterable(session.frames() for session in camera.sessions()), maxlen=0)
+    for stuck in swallowed:
+        stuck.driver.set()
+
+    assert len(swallowed) == MOST_STUCK
 
 
 def test_a_waiting_consumer_feeds_its_watchdog() -> None:
