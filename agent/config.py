@@ -170,6 +170,29 @@ class LinkSection(_Section):
     upload_kbit: int = Field(default=4000, ge=8, le=1_000_000, description="Bandwidth uploads may take, in kbit/s")
 
 
+class EnrolmentSection(_Section):
+    """`[enrolment]`: how a camera that nobody knows yet learns who it is; then `camera.id` is left out."""
+
+    offices: Path | None = Field(
+        default=None, description="Whose claims count: Ed25519, hex, a line each; unset: the camera's name is in here"
+    )
+    folder: Path = Field(
+        default=Path("/var/lib/lamppost/link/enrolment"), description="What enrolling must not forget until it is done"
+    )
+    card: Path = Field(
+        default=Path("/boot/firmware/lamppost-order.json"), description="Where a prepared card has its order"
+    )
+    networks: Path | None = Field(
+        default=None, description="Where a keyfile for a wireless network goes; unset: none is written"
+    )
+    lamp: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9:_-]{1,64}$", description="Name of an LED under /sys/class/leds, such as ACT"
+    )
+
+
+UNENROLLED = "unenrolled"  # what a camera is called until it learns its name; never recorded under
+
+
 class Config(BaseSettings):
     """Everything in `lamppost.toml`."""
 
@@ -191,6 +214,7 @@ class Config(BaseSettings):
     policy: PolicySection
     commissioning: CommissioningSection = CommissioningSection()
     link: LinkSection = LinkSection()
+    enrolment: EnrolmentSection = EnrolmentSection()
 
     @classmethod
     def settings_customise_sources(
@@ -223,6 +247,9 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
     _refuse_unknown_variables()
+    camera, enrolment = written.get("camera", {}), written.get("enrolment", {})
+    if isinstance(camera, dict) and isinstance(enrolment, dict) and "offices" in enrolment:
+        written["camera"] = {"id": UNENROLLED, **camera}
     try:
         return Config(**written)
     except SettingsError as error:

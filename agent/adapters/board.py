@@ -66,6 +66,11 @@ class Board:
             disk_error=self._disk_error(),
         )
 
+    def serial(self) -> str | None:
+        """Return the board's serial number in small hex, as the device tree has it; None where there is none."""
+        text = _read(self._sys / "firmware/devicetree/base/serial-number").strip("\x00\n ").lower()
+        return text if re.fullmatch(r"[0-9a-f]{8,32}", text) else None
+
     def uptime_s(self) -> int | None:
         """Return for how long the machine has run."""
         words = _read(self._proc / "uptime").split()

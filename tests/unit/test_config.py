@@ -138,3 +138,13 @@ def test_a_secret_comes_from_the_credentials_folder_or_not_at_all(
 
     (tmp_path / "feed-url").write_text("rtsp://camera/stream\n", encoding="utf-8")
     assert config.credential("feed-url") == "rtsp://camera/stream"
+
+
+def test_a_camera_that_does_not_know_who_it_is_says_whose_claims_count(tmp_path: Path) -> None:
+    nameless = MINIMAL.replace('id = "main-and-4th"\n', "")
+
+    enrolling = config.load(written(tmp_path, f'{nameless}\n[enrolment]\noffices = "/offices"\n'))
+
+    assert enrolling.camera.id == config.UNENROLLED
+    with pytest.raises(ConfigurationError, match=r"camera\.id"):
+        config.load(written(tmp_path, nameless))
