@@ -125,6 +125,12 @@ class WrongIdentityError(SealError):
     exit_status = os.EX_NOPERM
 
 
+class SharesError(SealError):
+    """The shares of a key are too few, or do not belong together."""
+
+    exit_status = os.EX_NOPERM
+
+
 class PayloadError(SealError):
     """A chunk does not authenticate: altered, reordered, or spliced."""
 
