@@ -88,6 +88,12 @@ class AimingRefusedError(LamppostError):
     exit_status = os.EX_NOPERM
 
 
+class CommissioningFormatError(LamppostError):
+    """A proposal or a commissioning record is not what it must be; the message says what is wrong with it."""
+
+    exit_status = os.EX_DATAERR
+
+
 # --- sealing ------------------------------------------------------------------
 
 
