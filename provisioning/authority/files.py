@@ -49,7 +49,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
             with contextlib.suppress(OSError):  # the first error is the one to tell
                 temporary.unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {_words(error)}") from error
 
@@ -101,7 +101,8 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was created in or removed from `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

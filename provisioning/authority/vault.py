@@ -2,16 +2,21 @@
 
     VAULT/vault.age                          the vault's own identity, under a passphrase
     VAULT/days/2026-11-28.masked.custodian.age   one day, one layer, one role
+    VAULT/days/2026-11-28.masked.extended.custodian.age   likewise, of footage that is kept longer
+    VAULT/holds/h-custodian-2026-001.age     what one hold keeps open when the day is destroyed
+    VAULT/requests/q-17.age                  what shares of the sealed layer travel to, until the request is over
+    VAULT/shares/…                           shares of the sealed layer's keys (provisioning/release/shares.py)
 
 All are plain age v1 files: with the passphrase, stock `age -d` opens `vault.age`,
-and with what is in it every other. Destroying a day is removing its files: what was
-sealed to it, on whichever card or server, opens for nobody any more. So back the
-vault up where a removal reaches, or not at all.
+and with what is in it every other (not the shares, which are sealed to officials).
+Destroying a day is removing its files: what was sealed to it, on whichever card or
+server, opens for nobody any more. So back the vault up where a removal reaches, or
+not at all.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,6 +35,8 @@ from provisioning.authority.keys import check_passphrase
 
 VAULT_FILE = "vault.age"
 DAYS_FOLDER = "days"
+HOLDS_FOLDER = "holds"
+REQUESTS_FOLDER = "requests"
 MAX_IDENTITY_BYTES = 64 * 1024
 
 # C2SP age, "The scrypt recipient type". 2^16 takes 64 MiB and a quarter of a second on a laptop of 2026; more
@@ -38,22 +45,42 @@ SCRYPT_LOG_N = 16
 MAX_SCRYPT_LOG_N = 20
 _SCRYPT_LABEL = b"age-encryption.org/v1/scrypt"
 _SALT_BYTES = 16
-_DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.([a-z]+)\.([a-z0-9-]+)\.age", re.ASCII)
+_DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.([a-z]+)(\.extended)?\.([a-z0-9-]+)\.age", re.ASCII)
+_NAMED_FILE = re.compile(r"([a-z0-9-]+)\.age", re.ASCII)
 _ZERO_NONCE = bytes(12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class DayKey:
-    """What one identity of the vault opens."""
+    """What one identity opens.
+
+    Attributes:
+        day: Of the footage, in UTC.
+        layer: "masked" or "originals".
+        role: The recipient role.
+        keeps: "default", or "extended" for footage that is kept longer.
+    """
 
     day: date
     layer: str
     role: str
+    keeps: str = "default"
+
+    @property
+    def stem(self) -> str:
+        """Its name in the vault, without what kind of file it is."""
+        extended = ".extended" if self.keeps == "extended" else ""
+        return f"{self.day.isoformat()}.{self.layer}{extended}.{self.role}"
 
     @property
     def file_name(self) -> str:
         """Its name in the vault."""
-        return f"{self.day.isoformat()}.{self.layer}.{self.role}.age"
+        return f"{self.stem}.age"
+
+    def __str__(self) -> str:
+        """What people are told."""
+        longer = ", kept longer" if self.keeps == "extended" else ""
+        return f"{self.layer} layer of {self.day} as {self.role}{longer}"
 
 
 class Vault:
@@ -69,14 +96,7 @@ class Vault:
         Raises:
             StorageError: The disk refuses.
         """
-        path = self._folder / DAYS_FOLDER / key.file_name
-        if path.exists():
-            return self.stored(key)
-        made = PostQuantumIdentity.generate()
-        sealer = Sealer([self._identity.recipient])
-        sealed = sealer.header + sealer.push(_text_of(made).encode()) + sealer.finish()
-        files.write_new(path, sealed, mode=files.PRIVATE)
-        return made
+        return self._made(self._folder / DAYS_FOLDER / key.file_name)
 
     def stored(self, key: DayKey) -> Identity:
         """Return the identity that opens `key`.
@@ -90,6 +110,44 @@ class Vault:
                 f"the vault has no identity for {key.layer} footage of {key.day} as {key.role}",
                 hint="it was never made, or destroyed when retention ended",
             )
+        return self._read(path)
+
+    def hold(self, hold_id: str) -> Identity:
+        """Return the identity that opens what a hold keeps; it is made and kept the first time."""
+        return self._made(self._folder / HOLDS_FOLDER / f"{hold_id}.age")
+
+    def opener(self, request_id: str) -> Identity:
+        """Return the identity that shares for one request travel to; it is made and kept the first time."""
+        return self._made(self._folder / REQUESTS_FOLDER / f"{request_id}.age")
+
+    def stored_opener(self, request_id: str) -> Identity:
+        """Return the identity that shares for one request travel to.
+
+        Raises:
+            StorageError: There is none, or no longer.
+        """
+        path = self._folder / REQUESTS_FOLDER / f"{request_id}.age"
+        if not path.exists():
+            raise StorageError(
+                f"the vault has no key for request {request_id}", hint="it is over, or was made with another vault"
+            )
+        return self._read(path)
+
+    def forget_opener(self, request_id: str) -> None:
+        """Destroy what shares for one request travelled to; letters that are still around open for nobody."""
+        _remove(self._folder / REQUESTS_FOLDER, [f"{request_id}.age"])
+
+    def _made(self, path: Path) -> Identity:
+        if path.exists():
+            return self._read(path)
+        files.make_folder(path.parent, mode=files.PRIVATE_FOLDER)
+        made = PostQuantumIdentity.generate()
+        sealer = Sealer([self._identity.recipient])
+        sealed = sealer.header + sealer.push(_text_of(made).encode()) + sealer.finish()
+        files.write_new(path, sealed, mode=files.PRIVATE)
+        return made
+
+    def _read(self, path: Path) -> Identity:
         sealed = files.read_capped(path, max_bytes=MAX_IDENTITY_BYTES)
         return parse_identities(b"".join(open_stream([sealed], [self._identity])).decode())[0]
 
@@ -120,27 +178,45 @@ def kept(folder: Path) -> Iterator[DayKey]:
     """Yield what the vault in `folder` can open, in no order; no passphrase is needed to know."""
     for path in (folder / DAYS_FOLDER).iterdir():
         if found := _DAY_FILE.fullmatch(path.name):
-            yield DayKey(day=date.fromisoformat(found[1]), layer=found[2], role=found[3])
+            keeps = "extended" if found[3] else "default"
+            yield DayKey(day=date.fromisoformat(found[1]), layer=found[2], role=found[4], keeps=keeps)
 
 
-def destroy(folder: Path, keys: Iterator[DayKey] | list[DayKey]) -> None:
+def kept_holds(folder: Path) -> tuple[str, ...]:
+    """Return the ids of the holds that the vault in `folder` has a key for, sorted."""
+    holds = folder / HOLDS_FOLDER
+    if not holds.is_dir():
+        return ()
+    return tuple(sorted(found[1] for path in holds.iterdir() if (found := _NAMED_FILE.fullmatch(path.name))))
+
+
+def destroy(folder: Path, keys: Iterable[DayKey]) -> None:
     """Remove identities for ever.
 
     Raises:
         StorageError: The disk refuses.
     """
-    for key in keys:
-        path = folder / DAYS_FOLDER / key.file_name
+    _remove(folder / DAYS_FOLDER, [key.file_name for key in keys])
+
+
+def destroy_hold(folder: Path, hold_id: str) -> None:
+    """Remove the identity of a hold for ever.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    _remove(folder / HOLDS_FOLDER, [f"{hold_id}.age"])
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        path = folder / name
         try:
             # Overwriting means little on flash; that the content is ciphertext under the vault is what counts.
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"cannot remove {path}: {(error.strerror or str(error)).lower()}") from error
-    descriptor = os.open(folder / DAYS_FOLDER, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.sync_folder(folder)
 
 
 def seal_to_passphrase(clear: bytes, passphrase: str) -> bytes:

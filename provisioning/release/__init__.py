@@ -1,0 +1,1 @@
+"""The sealed layer, opened by several offices together, for one case."""
