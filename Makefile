@@ -5,6 +5,7 @@
 #   make check   lint, types, layers, architecture (changes nothing)
 #   make fix     what the formatter and linter can mend by themselves
 #   make bench   speed and memory as ratios, measured side by side
+#   make cluster  install ejabberd and try the link on a cluster of two nodes
 #   make contract  the MQTT contract as a page for integrators, in dist/contract.html
 #   make models  fetch the net that sees people, by name, version and SHA-256
 #   make privacy how much of people can be seen in what is stored (ONLY=busy,empty PRIVACY="--seconds 30 --json FILE")
@@ -23,7 +24,7 @@ READY   = $(VENV)/.ready
 APT     = age ffmpeg e2fsprogs mosquitto chromium libpangoft2-1.0-0 python3-venv
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto chromium
 
-.PHONY: demo test check fix bench models privacy contract lock clean setup apt
+.PHONY: demo test check fix bench models privacy cluster contract lock clean setup apt
 
 setup: $(READY)
 
@@ -53,6 +54,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m provisioning.firmware firmware-config
 	$(BIN)/pytest -q tests/test_architecture.py
 
 fix: setup
@@ -64,6 +66,13 @@ test: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(BENCH)
+
+# Erlang is 100 MB, so that it is brought only where somebody asks; `make test` skips what needs it.
+cluster: setup
+	@command -v erl >/dev/null && ls /usr/lib/*/ejabberd-*/ebin/ejabberd.app >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ]; then s=; else s=sudo; fi; \
+	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends ejabberd >/dev/null; }
+	$(BIN)/pytest tests/system/test_ejabberd_cluster.py
 
 contract: setup
 	@mkdir -p dist

@@ -5,6 +5,7 @@
     BACKEND/broker/mosquitto.conf, acl         made here; the broker reads them
     BACKEND/broker/server.pem, server.key      the broker's certificate
     BACKEND/broker/data/                       what the broker keeps
+    BACKEND/broker/ejabberd/                   for a cluster instead: what each of its nodes gets a copy of
     BACKEND/fleet.db                           the store, unless another is named
 
 Everything is made from the authority and a few words, so that `init` after a loss
@@ -16,7 +17,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cryptography import x509
 
@@ -31,6 +32,7 @@ from provisioning.backend.ca import (
     found_authority,
     make_private_key,
 )
+from provisioning.broker import ejabberd
 from provisioning.broker.mosquitto import Broker, mosquitto_acl, mosquitto_conf
 
 BROKER_PROGRAM = "mosquitto"
@@ -63,6 +65,11 @@ class BackendFolder:
     def broker(self) -> Path:
         """What the broker reads and keeps."""
         return self.path / "broker"
+
+    @property
+    def cluster(self) -> Path:
+        """What each node of an ejabberd cluster gets a copy of, if there is one."""
+        return self.broker / "ejabberd"
 
     @property
     def store_url(self) -> str:
@@ -161,11 +168,41 @@ def configure_broker(folder: BackendFolder, authority: FleetAuthority, listening
     return place / "mosquitto.conf"
 
 
+def configure_cluster(
+    folder: BackendFolder, authority: FleetAuthority, listening: Listening, *, on_nodes: PurePath
+) -> Path:
+    """Write what every node of an ejabberd cluster gets a copy of; return the folder.
+
+    Args:
+        folder: The backend's.
+        authority: Whose certificates the nodes accept.
+        listening: Where they listen, each of them alike.
+        on_nodes: The folder that the copy is on each node.
+    """
+    place = folder.cluster.absolute()
+    node = ejabberd.Node(folder=on_nodes, address=listening.address, port=listening.port, backend_name=BACKEND_NAME)
+    files.make_folder(place, mode=files.PRIVATE_FOLDER)
+    files.write_whole(place / ejabberd.CONFIGURATION_FILE, ejabberd.ejabberd_yml(node).encode())
+    files.write_whole(place / ejabberd.CONTROL_FILE, ejabberd.ejabberdctl_cfg(node).encode())
+    files.write_whole(place / ejabberd.OPENSSL_FILE, ejabberd.openssl_cnf().encode())
+    write_acl(folder, authority)
+    return place
+
+
 def write_acl(folder: BackendFolder, authority: FleetAuthority) -> None:
-    """Write the access list anew: the cameras whose certificate was revoked are denied by name."""
-    files.write_whole(
-        folder.broker / "acl", mosquitto_acl(BACKEND_NAME, barred=authority.barred()).encode(), mode=0o640
-    )
+    """Write anew what a broker rereads: who was revoked and is denied by name; for a cluster, its credential too."""
+    barred = authority.barred()
+    files.write_whole(folder.broker / "acl", mosquitto_acl(BACKEND_NAME, barred=barred).encode(), mode=0o640)
+    cluster = folder.cluster
+    if not cluster.exists():
+        return
+    files.write_whole(cluster / ejabberd.BARRED_FILE, ejabberd.ejabberd_barred(barred).encode())
+    for source, name, mode in (
+        (authority.root_file, ejabberd.ROOT_FILE, 0o644),
+        (folder.broker / "server.pem", ejabberd.CERTIFICATE_FILE, 0o644),
+        (folder.broker / "server.key", ejabberd.KEY_FILE, files.PRIVATE),
+    ):
+        files.write_whole(cluster / name, files.read_capped(source, max_bytes=MAX_PEM_BYTES), mode=mode)
 
 
 def revoke_camera(folder: BackendFolder, authority: FleetAuthority, camera_id: str, *, now: datetime) -> bool:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from provisioning.backend.installation import (
     BackendFolder,
     Listening,
     configure_broker,
+    configure_cluster,
     install,
     issue_own,
     reload_broker,
@@ -37,6 +39,14 @@ from provisioning.clock import utc_now
 METRICS_PORT = 9464  # what the OpenTelemetry exporter for Prometheus took; nothing else of ours listens there
 
 app = typer.Typer(no_args_is_help=True)
+
+
+class BrokerKind(StrEnum):
+    """Which broker to write the configuration of."""
+
+    MOSQUITTO = "mosquitto"
+    EJABBERD = "ejabberd"
+
 
 BackendOption = Annotated[Path, typer.Option("--backend", help="The backend's folder.")]
 RootOption = Annotated[Path, typer.Option("--root", help="Folder of the root's key: a stick that is put away.")]
@@ -174,11 +184,19 @@ def broker(
     address: Annotated[str, typer.Option(help="What the broker binds.")] = EVERY_ADDRESS,
     port: Annotated[int, typer.Option(help="Where it listens.")] = MQTTS_PORT,
     run_as: Annotated[str | None, typer.Option(help="Which user the broker becomes if root starts it.")] = None,
+    kind: Annotated[BrokerKind, typer.Option(help="mosquitto, or ejabberd for a cluster.")] = BrokerKind.MOSQUITTO,
+    on_nodes: Annotated[Path, typer.Option(help="ejabberd: where the folder written here is on each node.")] = Path(
+        "/etc/ejabberd"
+    ),
 ) -> None:
     """Write the broker's configuration and access list anew."""
     folder = BackendFolder(path=backend)
+    authority = FleetAuthority(folder.authority)
     listening = Listening(hosts=tuple(host), address=address, port=port, run_as=run_as)
-    written = configure_broker(folder, FleetAuthority(folder.authority), listening)
+    if kind is BrokerKind.MOSQUITTO:
+        written = configure_broker(folder, authority, listening)
+    else:
+        written = configure_cluster(folder, authority, listening, on_nodes=on_nodes)
     sys.stdout.write(f"{written}\n")
 
 

@@ -97,6 +97,24 @@ def test_a_camera_is_enrolled_and_cut_off(run: Run, made: Path, tmp_path: Path) 
     assert "already" in run("backend", "revoke", "cam-9", "--backend", made, "--yes")
 
 
+def test_a_cluster_gets_one_folder_that_follows_who_is_revoked(run: Run, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "request.pem").write_bytes(make_request("cam-8", make_private_key()[0]))
+    where = ("--backend", made)
+    run("backend", "enrol", "cam-8", *where, "--request", tmp_path / "request.pem", "--out", tmp_path / "chain.pem")
+
+    written = Path(run("backend", "broker", *where, "--host", "broker.example", "--kind", "ejabberd").strip())
+    before = (written / "barred.yml").read_text(encoding="utf-8")
+    run("backend", "revoke", "cam-8", *where, "--yes")
+
+    assert {path.name for path in written.iterdir()} == {
+        *("ejabberd.yml", "barred.yml", "ejabberdctl.cfg", "openssl.cnf", "root.pem", "server.pem", "server.key")
+    }
+    assert '"/etc/ejabberd/server.key"' in (written / "ejabberd.yml").read_text(encoding="utf-8")
+    assert (written / "server.key").stat().st_mode & 0o077 == 0
+    assert "cam-8" not in before
+    assert "cam-8" in (written / "barred.yml").read_text(encoding="utf-8")
+
+
 def test_the_fleet_is_listed_with_what_is_wrong_first(run: Run, made: Path) -> None:
     now = utc_now()
     well = [(Leaf.BIRTH, birth(at=now).to_bytes()), (Leaf.STATUS, status(at=now).to_bytes())]

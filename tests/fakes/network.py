@@ -43,11 +43,12 @@ class Network:
         bits_per_s: How much passes in each direction of each connection; None for all there is.
 
     Attributes:
+        target_port: As given; another one is for the connections that follow.
         connections: How many there have been.
     """
 
     def __init__(self, target_port: int, *, bits_per_s: int | None = None) -> None:
-        self._target_port = target_port
+        self.target_port = target_port
         self._bits_per_s = bits_per_s
         self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -88,7 +89,11 @@ class Network:
         with contextlib.suppress(OSError):  # closed
             while True:
                 camera, _ = self._listener.accept()
-                broker = socket.create_connection(("127.0.0.1", self._target_port))
+                try:
+                    broker = socket.create_connection(("127.0.0.1", self.target_port))
+                except ConnectionRefusedError:  # nobody there: the camera is told so
+                    camera.close()
+                    continue
                 if self._bits_per_s is not None:  # what waits in the kernel is on its way already
                     for end in (camera, broker):
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE_BYTES)

@@ -13,10 +13,10 @@ from provisioning.backend.installation import BackendFolder
 from provisioning.backend.service import Backend
 from provisioning.backend.session import BrokerAccess, BrokerSession
 from provisioning.backend.store import Store, Transaction
-from tests.tools.mosquitto import WAIT_S, Mosquitto
+from tests.tools.mosquitto import WAIT_S, FleetBroker
 
 
-def access_to(broker: Mosquitto) -> BrokerAccess:
+def access_to(broker: FleetBroker) -> BrokerAccess:
     """Return how the backend of a test's broker reaches it."""
     return BrokerAccess(
         host="localhost",
@@ -28,12 +28,14 @@ def access_to(broker: Mosquitto) -> BrokerAccess:
 
 
 @contextlib.contextmanager
-def backend_at_work(broker: Mosquitto, city: CityFolder | None = None) -> Iterator[Backend]:
+def backend_at_work(
+    broker: FleetBroker, city: CityFolder | None = None, *, forgetful: bool = False
+) -> Iterator[Backend]:
     """Run a backend beside `broker` until the block ends."""
     store = Store(broker.folder.store_url)
     stop = threading.Event()
     with BrokerSession(access_to(broker)) as session:
-        backend = Backend(broker.folder, city, store, session, now=lambda: datetime.now(UTC))
+        backend = Backend(broker.folder, city, store, session, now=lambda: datetime.now(UTC), forgetful=forgetful)
         thread = threading.Thread(target=backend.run, args=(stop,), name="backend")
         thread.start()
         try:
@@ -44,7 +46,7 @@ def backend_at_work(broker: Mosquitto, city: CityFolder | None = None) -> Iterat
     store.close()
 
 
-def start_backend(broker: Mosquitto, city: Path | None = None) -> subprocess.Popen[bytes]:
+def start_backend(broker: FleetBroker, city: Path | None = None) -> subprocess.Popen[bytes]:
     """Start `lamppost backend run` as a process of its own."""
     command = [sys.executable, "-m", "provisioning", "backend", "run", "--backend", str(broker.folder.path)]
     command += ["--broker", f"mqtts://localhost:{broker.port}", "--metrics", "off"]
@@ -53,7 +55,7 @@ def start_backend(broker: Mosquitto, city: Path | None = None) -> subprocess.Pop
 
 
 @contextlib.contextmanager
-def backend_process(broker: Mosquitto, city: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def backend_process(broker: FleetBroker, city: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run the backend as a process of its own until the block ends."""
     process = start_backend(broker, city)
     try:

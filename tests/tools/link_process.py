@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.adapters.log_files import LogFiles
 from provisioning.backend.ca import make_private_key, make_request
-from tests.tools.mosquitto import WAIT_S, Mosquitto
+from tests.tools.mosquitto import WAIT_S, FleetBroker
 
 
 class CameraSide:
@@ -18,10 +18,12 @@ class CameraSide:
         broker: Where it connects.
         place: A folder of its own.
         camera_id: Who it is.
+        port: Where the way to the broker begins, if something lies between.
     """
 
-    def __init__(self, broker: Mosquitto, place: Path, camera_id: str = "cam-1") -> None:
+    def __init__(self, broker: FleetBroker, place: Path, camera_id: str = "cam-1", *, port: int | None = None) -> None:
         self.camera_id = camera_id
+        self._port = port or broker.port
         self.place = place
         self.inbox, self.outbox = place / "inbox", place / "outbox"
         self.log_folder = place / "state" / "log"
@@ -48,6 +50,13 @@ class CameraSide:
                 [sys.executable, "-m", "agent", "link", "--config", str(self._configuration)], stdout=log, stderr=log
             )
 
+    def stop(self) -> None:
+        """Let it say goodbye and write what it keeps."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(WAIT_S)
+            self._process = None
+
     def kill(self) -> None:
         """SIGKILL."""
         if self._process is not None:
@@ -71,7 +80,7 @@ class CameraSide:
             for number in range(count):
                 log.append("segment-stored", datetime.now(UTC), number=number, padding="x" * 200)
 
-    def _text(self, broker: Mosquitto) -> str:
+    def _text(self, broker: FleetBroker) -> str:
         def quoted(value: object) -> str:
             return json.dumps(str(value))
 
@@ -94,7 +103,7 @@ outbox = {quoted(self.outbox)}
 
 [link]
 host = "localhost"
-port = {broker.port}
+port = {self._port}
 authority = {quoted(broker.authority.root_file)}
 credential = {quoted(self.credential)}
 folder = {quoted(self.place / "link")}

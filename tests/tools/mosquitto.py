@@ -24,8 +24,8 @@ WAIT_S = 60.0
 HOST = "127.0.0.1"
 
 
-class Mosquitto:
-    """A broker under a generated configuration.
+class FleetBroker:
+    """A broker of whatever kind, and the fleet it serves.
 
     Attributes:
         folder: The backend's folder.
@@ -33,12 +33,38 @@ class Mosquitto:
         port: Where it listens.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: BackendFolder, authority: FleetAuthority) -> None:
         self.port = free_port()
-        self.folder = BackendFolder(path=path / "backend")
+        self.folder = folder
+        self.authority = authority
+
+    def enrol(self, camera_id: str, place: Path) -> tuple[Path, Path]:
+        """Make a key for a camera, let the authority certify it; return the chain's and the key's file."""
+        key, pem = make_private_key()
+        issued = self.authority.issue_device(camera_id, make_request(camera_id, key), now=datetime.now(UTC))
+        place.mkdir(parents=True, exist_ok=True)
+        chain_file, key_file = place / f"{camera_id}.pem", place / f"{camera_id}.key"
+        chain_file.write_bytes(issued.chain)
+        key_file.write_bytes(pem)
+        key_file.chmod(0o600)
+        return chain_file, key_file
+
+    def tls(self, chain: Path, key: Path) -> ssl.SSLContext:
+        """Return what a client with this credential connects with."""
+        context = ssl.create_default_context(cafile=str(self.authority.root_file))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(chain, key)
+        return context
+
+
+class Mosquitto(FleetBroker):
+    """A mosquitto under a generated configuration."""
+
+    def __init__(self, path: Path) -> None:
+        folder = BackendFolder(path=path / "backend")
+        super().__init__(folder, founded(folder.authority))
         listening = Listening(hosts=("localhost", HOST), address=HOST, port=self.port, run_as="root")
         files.make_folder(self.folder.broker / "data", mode=files.PRIVATE_FOLDER)
-        self.authority = founded(self.folder.authority)
         issue_own(self.folder, self.authority, listening.hosts, now=datetime.now(UTC))
         configure_broker(self.folder, self.authority, listening)
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,24 +117,6 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(timeout=WAIT_S)
             self._process = None
-
-    def enrol(self, camera_id: str, place: Path) -> tuple[Path, Path]:
-        """Make a key for a camera, let the authority certify it; return the chain's and the key's file."""
-        key, pem = make_private_key()
-        issued = self.authority.issue_device(camera_id, make_request(camera_id, key), now=datetime.now(UTC))
-        place.mkdir(parents=True, exist_ok=True)
-        chain_file, key_file = place / f"{camera_id}.pem", place / f"{camera_id}.key"
-        chain_file.write_bytes(issued.chain)
-        key_file.write_bytes(pem)
-        key_file.chmod(0o600)
-        return chain_file, key_file
-
-    def tls(self, chain: Path, key: Path) -> ssl.SSLContext:
-        """Return what a client with this credential connects with."""
-        context = ssl.create_default_context(cafile=str(self.authority.root_file))
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(chain, key)
-        return context
 
     def _listens(self) -> bool:
         try:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
-from tests.tools.mosquitto import WAIT_S, Mosquitto
+from tests.tools.mosquitto import WAIT_S, FleetBroker
 
 
 class Client:
     """One MQTT client, watched."""
 
-    def __init__(self, broker: Mosquitto, chain: Path, key: Path, *, client_id: str = "") -> None:
+    def __init__(self, broker: FleetBroker, chain: Path, key: Path, *, client_id: str = "") -> None:
         self.heard: list[tuple[str, bytes]] = []
         self._change = threading.Condition()
         self._settled: dict[int, bool] = {}
@@ -21,7 +21,9 @@ class Client:
         self._client.on_message = self._on_message
         self._client.on_publish = lambda _c, _u, mid, reason, _p: self._settle(mid, accepted=not reason.is_failure)
         self._client.on_subscribe = lambda _c, _u, mid, _r, _p: self._settle(mid, accepted=True)
-        self._client.on_connect = lambda *_: self._settle(-1, accepted=True)
+        self._client.on_connect = lambda _c, _u, _f, reason, _p: self._settle(
+            -2 if reason.is_failure else -1, accepted=True
+        )
         self._client.on_disconnect = lambda *_: self._settle(-2, accepted=True)
         self._client.connect("localhost", broker.port)
         self._client.loop_start()
@@ -69,9 +71,9 @@ class Client:
             self._change.notify_all()
 
 
-def is_refused(broker: Mosquitto, chain: Path, key: Path) -> bool:
+def is_refused(broker: FleetBroker, chain: Path, key: Path, *, client_id: str = "") -> bool:
     """Return whether the broker does not let a client with this credential in."""
-    client = Client(broker, chain, key)
+    client = Client(broker, chain, key, client_id=client_id)
     connected = client.connected()
     client.close()
     return not connected
