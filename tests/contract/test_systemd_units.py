@@ -85,7 +85,9 @@ def test_a_half_is_exposed_no_more_than_promised(unit: str) -> None:
     assert said.returncode == 0, said.stdout[-400:] + said.stderr
 
 
-@pytest.mark.parametrize("path", [*UNITS, *BOARDS, SYSTEMD / "journald.conf"], ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize(
+    "path", [*UNITS, *BOARDS, SYSTEMD / "journald.conf"], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_every_line_has_its_reason(path: Path) -> None:
     explained = set(settings(SYSTEMD / "system/lamppost-recorder.service"))
     said_of_itself = {"Description", "Documentation"}
@@ -155,6 +157,45 @@ def test_the_recorder_has_no_network_and_the_link_has_no_device() -> None:
     assert "DeviceAllow" not in link
     assert "SupplementaryGroups" not in link
     assert recorder["User"] != link["User"]
+
+
+@pytest.mark.parametrize(
+    ("status", "mark", "trigger"),
+    [
+        ("recording", False, "default-on"),
+        ("dark", False, "timer 100 2900"),
+        ("failed", True, "timer 500 500"),  # it runs again: what it says now counts
+        (None, True, "timer 100 100"),
+        (None, False, "heartbeat"),
+    ],
+)
+def test_the_led_says_what_the_recorder_says(tmp_path: Path, status: str | None, mark: bool, trigger: str) -> None:
+    led = tmp_path / "leds" / "lamppost"
+    led.mkdir(parents=True)
+    for name in ("trigger", "delay_on", "delay_off"):
+        (led / name).touch()
+    if status is not None:
+        (tmp_path / "status.json").write_text(
+            f'{{\n  "camera": {{\n    "state": "lost"\n  }},\n  "state": "{status}"\n}}\n'
+        )
+    if mark:
+        (tmp_path / "lamppost-recorder").touch()
+
+    subprocess.run(
+        [SYSTEMD / "libexec/led"],
+        env={
+            "PATH": os.environ["PATH"],
+            "LAMPPOST_ONCE": "yes",
+            "LAMPPOST_LEDS": str(tmp_path / "leds"),
+            "LAMPPOST_STATUS": str(tmp_path / "status.json"),
+            "LAMPPOST_FAILED": str(tmp_path),
+        },
+        check=True,
+        timeout=60,
+    )
+
+    shown = [(led / name).read_text().strip() for name in ("trigger", "delay_on", "delay_off")]
+    assert " ".join(shown).strip() == trigger
 
 
 @pytest.mark.parametrize(
