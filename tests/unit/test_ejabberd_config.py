@@ -7,7 +7,7 @@ import pytest
 from provisioning.broker.ejabberd import Node, ejabberd_barred, ejabberd_yml, ejabberdctl_cfg
 
 NODE = Node(
-    folder=PurePosixPath('/etc/it\'s: a "folder"'), address="0.0.0.0", port=8883, backend_name="backend.lamppost"
+    folder=PurePosixPath('/etc/it\'s: a "folder"'), address="192.0.2.1", port=8883, backend_name="backend.lamppost"
 )
 
 
