@@ -22,6 +22,7 @@ COMMANDS = {
     "log": ("log", "Verify a camera's log, and its footage against it."),
     "charter": ("charter", "Check and compare charters: a city's law as data."),
     "city": ("city", "Found a city: its root, its officials' keys, its charter."),
+    "commission": ("commission", "Aim a camera, draw its private areas, sign what was found."),
     "grant": ("grant", "Draft, show, sign and publish what a camera may do."),
     "restrict": ("restrict", "Narrow what a camera may do; any one official may."),
     "waive": ("waive", "Widen one named thing for less than 30 days."),

@@ -1,0 +1,128 @@
+"""What a technician leaves behind at the end of a window: proposals and one record, as files, signed."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from agent.core.policy.words import write_instant
+from agent.core.video import FrameSize
+from agent.errors import CommissioningFormatError
+from provisioning.authority import files
+from provisioning.authority.keys import OfficialKey
+from provisioning.commissioning.camera_side import Seen
+from provisioning.commissioning.proposal import Difference, Proposal, make_proposal, view_of
+from provisioning.commissioning.record import Check, CommissioningRecord, checks_of, measured, zones_digest
+
+# What a page may state of a proposal; the rest is the camera's to say, or the clock's.
+_DRAWN = ("zones", "no_zones_statement", "lines", "mounting", "comment")
+
+
+class Bench:
+    """Saves what is drawn and found. `propose` and `finish` raise CommissioningFormatError and StorageError.
+
+    Attributes:
+        written: What was saved, in order.
+
+    Args:
+        folder: Where to.
+        key: The technician's.
+        opened_at: When the window was asked for.
+        now: The wall clock.
+    """
+
+    def __init__(self, folder: Path, key: OfficialKey, opened_at: datetime, now: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._key = key
+        self._opened_at = opened_at
+        self._now = now
+        self._proposal: Proposal | None = None
+        self.written: list[Path] = []
+
+    def propose(self, seen: Seen, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """Save what was drawn over the picture of now; return what would change."""
+        update = seen.update
+        if not update.width_px:
+            raise CommissioningFormatError("the camera shows no picture to draw over")
+        now = self._now()
+        size = FrameSize(update.width_px, update.height_px)
+        view = view_of(size, update.rotation_degrees)
+        proposal = make_proposal(
+            {
+                **_only(stated, _DRAWN),
+                "camera": update.camera_id,
+                "drawn_at": write_instant(now),
+                "width_px": update.width_px,
+                "height_px": update.height_px,
+                "view": view.model_dump(mode="json"),
+                "policy_digest": update.policy_digest,
+            }
+        )
+        path = self._name(update.camera_id, now, "proposal")
+        files.write_whole(path, proposal.sign(self._key).dump())
+        self._proposal = proposal
+        self._note(path)
+        difference = Difference.between(seen.hidden_now(), proposal.grid())
+        return {
+            "file": path.name,
+            "digest": proposal.digest,
+            "blocks": difference.blocks,
+            "hidden": difference.hidden,
+            "added": difference.added,
+            "uncovered": difference.uncovered,
+            "narrows_only": difference.narrows_only,
+            "counting": proposal.counting_toml(),
+        }
+
+    def finish(self, seen: Seen, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """Sign and save the record; return which checks passed."""
+        update, now = seen.update, self._now()
+        found = measured(self._proposal, update)
+        remark = _only(stated, ("remark",)).get("remark")
+        record = {
+            "camera": update.camera_id,
+            "opened_at": write_instant(self._opened_at),
+            "done_at": write_instant(now),
+            "window": update.window,
+            "software": update.software,
+            "width_px": update.width_px,
+            "height_px": update.height_px,
+            "policy_digest": update.policy_digest,
+            "zones_sha256": zones_digest(update),
+            "proposal_sha256": "" if self._proposal is None else self._proposal.digest,
+            "reference_sha256": update.reference.digest,
+            "highest_px_per_m": None if found is None else round(found.highest_px_per_m),
+            "checks": [check.model_dump(mode="json") for check in self._checks(seen)],
+            "remark": remark,
+        }
+        made = CommissioningRecord.model_validate_json(json.dumps(record))
+        path = self._name(update.camera_id, now, "record")
+        files.write_whole(path, made.sign(self._key).dump())
+        self._note(path)
+        return {"file": path.name, "complete": made.complete, **self.preview(seen)}
+
+    def preview(self, seen: Seen) -> dict[str, Any]:
+        """Return what the record would say of the picture of now."""
+        return {"checks": [check.model_dump(mode="json") for check in self._checks(seen)]}
+
+    def _checks(self, seen: Seen) -> tuple[Check, ...]:
+        return checks_of(seen.update, seen.hidden_now(), self._proposal)
+
+    def _name(self, camera: str, now: datetime, kind: str) -> Path:
+        return self._folder / f"{camera}-{now:%Y%m%dT%H%M%SZ}.{kind}.json"
+
+    def _note(self, path: Path) -> None:
+        if path not in self.written:
+            self.written.append(path)
+
+
+def _only(stated: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields that a page may state.
+
+    Raises:
+        CommissioningFormatError: It states another.
+    """
+    if unknown := sorted(set(stated) - set(names)):
+        raise CommissioningFormatError(f"unknown: {', '.join(map(repr, unknown))[:200]}")
+    return {name: stated.get(name) for name in names}

@@ -1,0 +1,1 @@
+"""The page of a commissioning window: aim, focus, draw private areas, propose, finish."""
