@@ -6,6 +6,7 @@
     lamppost-agent reference --config FILE       remember the view that the zones were drawn over
     lamppost-agent aim --config FILE             show a technician what it sees, masked, over stdin and stdout
     lamppost-agent status --config FILE          what it does and why
+    lamppost-agent enrol --config FILE           become a camera that the city knows; see agent/core/enrolment/FORMAT.md
     lamppost-agent link --config FILE            keep the camera in touch with the city's broker
     lamppost-agent feed --socket PATH            fetch a network camera's packets, outside the wall
     lamppost-agent scene --out FOLDER …          draw the simulated street, for demos and tests
@@ -24,8 +25,12 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from agent.errors import LamppostError, UsageError
+from agent.errors import EnrolmentPendingError, LamppostError, UsageError
+
+if TYPE_CHECKING:
+    from agent.config import Config
 
 # Everything else is imported where it is used: `status` must not load a video library on a board with 1 GB.
 
@@ -77,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(command=_status)
 
+    enrol = commands.add_parser("enrol", parents=[configured], help="become a camera that the city knows")
+    enrol.set_defaults(command=_enrol)
+
     link = commands.add_parser("link", parents=[configured], help="keep the camera in touch with the city's broker")
     link.set_defaults(command=_link)
 
@@ -119,20 +127,43 @@ def _run(arguments: argparse.Namespace) -> int:
     from agent.recorder import app  # noqa: PLC0415
 
     say_to()
+    stop, config = _stop_on_signals(), _named(arguments.config)
+    if config is None:
+        from agent.recorder.unenrolled import wait_for_name  # noqa: PLC0415 - needed once in a camera's life
+
+        wait_for_name(load(arguments.config), stop=stop)
+        config = _named(arguments.config)
+    if config is None:
+        return 0
     app.run(
-        load(arguments.config),
-        stop=_stop_on_signals(),
+        config,
+        stop=stop,
         stop_after=arguments.stop_after,
         patiently=arguments.patiently,
     )
     return 0
 
 
-def _selftest(arguments: argparse.Namespace) -> int:
-    from agent.config import load  # noqa: PLC0415 - see the top
-    from agent.recorder.selftest import examine, table  # noqa: PLC0415
+def _named(path: Path) -> "Config | None":
+    """Return the recorder's configuration with the camera's name in it; None if nobody has told it yet."""
+    from agent.adapters.identity import identify  # noqa: PLC0415 - see the top
+    from agent.config import load  # noqa: PLC0415
 
-    findings = examine(load(arguments.config))
+    config = load(path)
+    return identify(config, config.state.folder)
+
+
+def _named_already(path: Path) -> "Config":
+    config = _named(path)
+    if config is None:
+        raise EnrolmentPendingError("this camera is not enrolled yet", hint="lamppost-agent enrol")
+    return config
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    from agent.recorder.selftest import examine, table  # noqa: PLC0415 - see the top
+
+    findings = examine(_named_already(arguments.config))
     if arguments.json:
         sys.stdout.write(json.dumps([finding.as_json() for finding in findings], indent=2) + "\n")
     else:
@@ -142,11 +173,10 @@ def _selftest(arguments: argparse.Namespace) -> int:
 
 def _reference(arguments: argparse.Namespace) -> int:
     from agent.adapters.diagnostics import say_to  # noqa: PLC0415 - see the top
-    from agent.config import load  # noqa: PLC0415 - see the top
-    from agent.recorder.commissioning import make_reference  # noqa: PLC0415
+    from agent.recorder.commissioning import make_reference  # noqa: PLC0415 - see the top
 
     say_to()
-    made = make_reference(load(arguments.config), renew=arguments.renew)
+    made = make_reference(_named_already(arguments.config), renew=arguments.renew)
     sys.stdout.write(f"{made.digest}\n")
     return 0
 
@@ -172,12 +202,34 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _link(arguments: argparse.Namespace) -> int:
-    from agent.config import load  # noqa: PLC0415 - see the top
+    from agent.adapters.identity import identify  # noqa: PLC0415 - see the top
+    from agent.config import load  # noqa: PLC0415
     from agent.link import app  # noqa: PLC0415
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    app.run(load(arguments.config), stop=_stop_on_signals())
+    written = load(arguments.config)
+    config = identify(written, written.link.folder)
+    if config is None:
+        raise EnrolmentPendingError("this camera is not enrolled yet", hint="lamppost-agent enrol")
+    app.run(config, stop=_stop_on_signals())
     return 0
+
+
+def _enrol(arguments: argparse.Namespace) -> int:
+    from agent.adapters.board import Board  # noqa: PLC0415 - see the top
+    from agent.adapters.clock import SystemClock  # noqa: PLC0415
+    from agent.adapters.led import NoLamp, SysfsLamp  # noqa: PLC0415
+    from agent.config import load  # noqa: PLC0415
+    from agent.link.enrol import Enrolment, LampPlayer, enrol  # noqa: PLC0415
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    config, clock = load(arguments.config), SystemClock()
+    if config.enrolment.offices is None:
+        raise UsageError("this camera enrols by nobody's claim", hint="enrolment.offices names whose claims count")
+    lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
+    enrolment = Enrolment(config, board=Board(config.storage.footage).serial(), clock=clock)
+    with LampPlayer(lamp, clock) as player:
+        return 0 if enrol(enrolment, player, _stop_on_signals()) else EnrolmentPendingError.exit_status
 
 
 def _feed(arguments: argparse.Namespace) -> int:

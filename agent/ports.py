@@ -262,7 +262,7 @@ class Keyring(Protocol):
 class Lamp(Protocol):
     """The one light that a camera without a screen has."""
 
-    def light(self, lit: bool) -> None:
+    def light(self, *, lit: bool) -> None:
         """Light it, or not. Never raises: enrolment goes on in the dark."""
         ...
 

@@ -65,6 +65,26 @@ class DeviceCredential:
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
         return request.public_bytes(Encoding.PEM).decode("ascii")
 
+    def waits_for(self, request: str) -> bool:
+        """Return whether `request` (PEM) was made by the key that waits, and for this camera."""
+        try:
+            asked = x509.load_pem_x509_csr(request.encode())
+            key = load_pem_private_key(_read(self._pending), password=None)
+            names = [name.value for name in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+            return names == [self._camera_id] and _public(asked.public_key()) == _public(key.public_key())
+        except (CredentialError, ValueError, TypeError):
+            return False
+
+    def is_for(self, request: str) -> bool:
+        """Return whether the credential in force is the answer to `request` (PEM)."""
+        try:
+            asked = x509.load_pem_x509_csr(request.encode())
+            return _public(x509.load_pem_x509_certificates(_read(self._path))[0].public_key()) == _public(
+                asked.public_key()
+            )
+        except (CredentialError, ValueError):
+            return False
+
     def install(self, chain: str, *, now: datetime) -> datetime:
         """Change over to the certificate that `request` asked for, and return when it ends.
 
