@@ -38,7 +38,7 @@ FLOORS_FILE = "floors.json"
 MAX_FLOORS_BYTES = 64 * 1024  # a city with 256 roles has floors of 12 KiB
 MAX_ACCEPTED_BYTES = MAX_BUNDLE_BYTES + 2 * MAX_LEDGER_BYTES + MAX_DOCUMENT_BYTES  # twice: names, versions, framing
 
-_FORMAT = 1
+POLICY_FORMAT = 1  # the package refuses to replace an agent that wrote a newer one
 _ACCEPTED = re.compile(r"accepted-([0-9a-f]{64})\.cbor", re.ASCII)
 _T = TypeVar("_T")
 _DEPTH = 3  # a map, the ledger in it, an entry in that
@@ -169,7 +169,7 @@ class PolicyStore:
 def _dump_accepted(accepted: AcceptedPolicy) -> bytes:
     return cbor2.dumps(
         {
-            "format": _FORMAT,
+            "format": POLICY_FORMAT,
             "bundle": accepted.bundle,
             "accepted_at": accepted.accepted_at.isoformat(),
             "charter": accepted.charter,
@@ -183,8 +183,8 @@ def _parse_accepted(packed: bytes) -> AcceptedPolicy:
     """Return what `_dump_accepted` wrote. Raises ValueError if it is not that."""
     try:
         stated = cbor2.loads(packed, max_depth=_DEPTH, allow_indefinite=False, allow_duplicate_keys=False)
-        if stated["format"] != _FORMAT:
-            raise ValueError(f"format {stated['format']!r:.20}, expected {_FORMAT}")
+        if stated["format"] != POLICY_FORMAT:
+            raise ValueError(f"format {stated['format']!r:.20}, expected {POLICY_FORMAT}")
         return AcceptedPolicy(
             bundle=_of(bytes, stated["bundle"]),
             accepted_at=_instant(stated["accepted_at"]),
@@ -204,7 +204,7 @@ def _dump_floors(floors: Floors, digest: str | None) -> bytes:
     """Return the SHA-256 of the second line, and the second line."""
     body = json.dumps(
         {
-            "format": _FORMAT,
+            "format": POLICY_FORMAT,
             "accepted": digest,
             "versions": dict(floors.versions),
             "online_keys": sorted(floors.online_keys),
@@ -227,8 +227,8 @@ def _parse_floors(raw: bytes) -> tuple[Floors, str | None]:
         raise ValueError("their checksum does not match")
     try:
         stated = json.loads(body)
-        if stated["format"] != _FORMAT:
-            raise ValueError(f"format {stated['format']!r:.20}, expected {_FORMAT}")
+        if stated["format"] != POLICY_FORMAT:
+            raise ValueError(f"format {stated['format']!r:.20}, expected {POLICY_FORMAT}")
         floors = Floors(
             versions={_of(str, role): _of(int, version) for role, version in _of(dict, stated["versions"]).items()},
             online_keys=frozenset(_of(list, stated["online_keys"])),
