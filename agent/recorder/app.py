@@ -52,8 +52,8 @@ _LEAST_KBIT = 200
 _log = logging.getLogger(__name__)
 
 HOW_PEOPLE_ARE_HIDDEN = (
-    "people are hidden as signed policy says; where it asks for 'people' and lists no detector, "
-    "who stands still from the first frame on is NOT hidden"
+    "people are hidden as signed policy says; where it asks for 'people' and lists no detector, and no reference view "
+    "was made, who stands still from the first frame on for half a minute is NOT hidden"
 )
 
 
@@ -133,6 +133,8 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
         people = PeopleStage(
             counting.tapped,
             lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
+            read_reference=ReferenceView(config.state.folder).read,
+            tell=lambda kind, at, facts: _CalmLog(log).append(kind, at, **facts),
         )
         running.callback(people.close)
         reference = ReferenceView(config.state.folder)

@@ -25,7 +25,7 @@ NET = ApprovedModel("a" * 64, ("boxes", "classes"))
 LISTED = Decision(recording=True, reason="test", view=View(16, 9), people=PeopleMode.SCENE, models=(NET,))
 SOMEBODY = (304, 120, 336, 220)
 LUMA = 215
-LEARNED_FRAMES = 80
+LEARNED_FRAMES = 120
 
 
 class ScriptedDetector:
@@ -84,9 +84,9 @@ class Rig:
         frame = RawFrame(pixels=enlarged(small), pts_us=self.pts_us, captured_at=NOON, analysis=small)
         return self.masker.mask(frame, decision)
 
-    def learn(self, decision: Decision = LISTED) -> None:
+    def learn(self, decision: Decision = LISTED, frames: int = LEARNED_FRAMES) -> None:
         """Look at the empty street until it is proved."""
-        for _ in range(LEARNED_FRAMES):
+        for _ in range(frames):
             self.show(decision=decision)
 
 
@@ -124,7 +124,7 @@ def test_scene_without_a_listed_net_shows_nothing_ever() -> None:
 def test_people_without_a_listed_net_hides_who_moves() -> None:
     rig = Rig()
     decision = replace(LISTED, people=PeopleMode.PEOPLE, models=())
-    rig.learn(decision)
+    rig.learn(decision, frames=170)
 
     walking = [bare(rig.show(box, decision=decision), box) for box in walk((100, 120, 132, 220), step_px=4, frames=40)]
 

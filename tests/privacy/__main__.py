@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="how much of each film")
     parser.add_argument("--size", default="1280x720", help="of the simulated street")
     parser.add_argument("--people", type=PeopleMode, default=PeopleMode.SCENE, help="scene or people")
+    parser.add_argument("--no-reference", action="store_true", help="as if no view had been commissioned")
     parser.add_argument("--pictures", type=Path, help="leave the worst frames here")
     arguments = parser.parse_args()
     console = Console(stderr=True)
@@ -57,7 +58,9 @@ def main() -> None:
         if wanted and film.name not in wanted:
             continue
         with console.status(f"playing {film.name}"):
-            score = _score(film, arguments.seconds, arguments.people, arguments.pictures)
+            score = _score(
+                film, arguments.seconds, arguments.people, arguments.pictures, known=not arguments.no_reference
+            )
         rows[film.name] = score.row()
         for event in score.bare_events:
             console.print(f"bare in {film.name}: {event}")
@@ -67,10 +70,11 @@ def main() -> None:
     sys.stdout.write(_markdown(rows))
 
 
-def _score(film: Film, seconds: float, people: PeopleMode, pictures: Path | None) -> Score:
+def _score(film: Film, seconds: float, people: PeopleMode, pictures: Path | None, *, known: bool) -> Score:
     frames = round(seconds * film.rate_hz)
     frames = frames if film.frames is None else min(frames, film.frames)
-    played = play(film.camera, frames=frames, view=film.view, people=people)
+    reference = film.reference() if known else None
+    played = play(film.camera, frames=frames, view=film.view, people=people, reference=reference)
     score = Score()
     number = -1
     for number, picture in enumerate(played.pictures):

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from agent.adapters.analysis import shrink
 from agent.adapters.clock import SystemClock
 from agent.adapters.streetscene import Box, Scenario, Street, StreetSceneCamera, preset
 from agent.adapters.videofile import VideoFileCamera
+from agent.core.masking.drift import Commissioning, Fingerprint
 from agent.core.video import FrameSize
 from agent.core.zones import View
 from agent.ports import Camera
@@ -18,6 +22,7 @@ from tests.privacy.scoring import Mask, Seen
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 RATE_HZ = 10
+REFERENCE_FRAMES = 20
 WIDE = View(16, 9)
 
 
@@ -41,6 +46,7 @@ class Film:
         rate_hz: Its rate.
         frames: How many it has, or None for any number.
         truth: What is in the n-th frame, or None where that is not known.
+        reference: Makes the reference view, as a technician would have: on a day without people, where that can be had.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Film:
     rate_hz: float
     frames: int | None
     truth: Callable[[int], Truth | None]
+    reference: Callable[[], Fingerprint]
 
 
 def films(size: FrameSize) -> list[Film]:
@@ -86,7 +93,13 @@ def _street(name: str, scenario: Scenario, size: FrameSize) -> Film:
             clock=SystemClock(), size=size, rate_hz=Fraction(RATE_HZ), scenario=scenario, paced=False
         )
 
-    return Film(name, camera, WIDE, RATE_HZ, None, truth)
+    def reference() -> Fingerprint:
+        commissioning, empty = Commissioning(), Street(size, preset("empty"))
+        for second in range(REFERENCE_FRAMES):
+            commissioning.add(shrink(empty.draw(float(second)).y))
+        return commissioning.finish()
+
+    return Film(name, camera, WIDE, RATE_HZ, None, truth, reference)
 
 
 def _head(pixels: Mask, box: Box) -> Mask:
@@ -124,6 +137,17 @@ def _pets() -> Film:
             people.append(Seen(f"box-{index}", body, head, body))
         return Truth(people, [], elsewhere)
 
+    def reference() -> Fingerprint:
+        """Return it from twenty frames over the whole film: nobody stays in one place so long."""
+        commissioning = Commissioning()
+        camera = VideoFileCamera(SHARED / "vtest.avi", SystemClock(), paced=False)
+        camera.open()
+        with closing(camera):
+            for frame in islice(camera.frames(), 0, None, 795 // REFERENCE_FRAMES):
+                assert frame.analysis is not None
+                commissioning.add(frame.analysis)
+        return commissioning.finish()
+
     return Film(
         "vtest.avi",
         lambda: VideoFileCamera(SHARED / "vtest.avi", SystemClock(), paced=False),
@@ -131,4 +155,5 @@ def _pets() -> Film:
         10.0,
         795,
         truth,
+        reference,
     )

@@ -12,6 +12,7 @@ import av
 from agent.adapters.clock import SystemClock
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
 from agent.core.layer import Layer
+from agent.core.masking.drift import Fingerprint
 from agent.core.masking.masker import Masker
 from agent.core.policy.decision import ApprovedModel, Decision, PeopleMode
 from agent.core.sealing.age_file import open_stream
@@ -77,8 +78,9 @@ def play(
     view: View,
     people: PeopleMode,
     witness: Callable[[RawFrame], None] = lambda _frame: None,
+    reference: Fingerprint | None = None,
 ) -> Played:
-    """Record the first `frames` of a camera under a decision that lists the model."""
+    """Record the first `frames` of a camera, whose view was commissioned or not, under a decision that lists the model."""
     clock, log, store = SystemClock(), MemoryLog(), MemoryStore(capacity_bytes=10**9)
     tally = Tally(log)
     decision = Decision(
@@ -92,7 +94,9 @@ def play(
         max_rate_hz=60,
         models=(MODEL,),
     )
-    people_stage = PeopleStage(detector_factory(MODELS, clock, threads=1, in_step=True))
+    people_stage = PeopleStage(
+        detector_factory(MODELS, clock, threads=1, in_step=True), read_reference=lambda: reference
+    )
     camera = SupervisedCamera(
         lambda: FirstFrames(make_camera(), frames, witness),
         clock,

@@ -11,7 +11,7 @@ from agent.core.video import FrameSize
 from tests.fakes.street_of_blocks import RATE_HZ, STEP_US, Scene, Watch, enlarged, hidden_share, person_at, walk
 
 SOMEBODY = (304, 120, 336, 220)
-LEARNED_S = 8
+LEARNED_S = 12
 
 
 def learned(*, seed: int = 0) -> tuple[Watch, Scene]:
@@ -224,8 +224,11 @@ def test_unaided_by_a_detector_stillness_alone_proves_and_who_moved_stays_hidden
     watch, scene = Watch(PeopleMask(UNAIDED)), Scene()
     watch.silent = True
 
-    empty = watch.watch(scene, seconds=LEARNED_S)
-    standing = watch.watch(scene, SOMEBODY, seconds=120)
+    soon = watch.watch(scene, seconds=25)
+    empty = watch.watch(scene, seconds=10)
+    standing = watch.watch(scene, SOMEBODY, seconds=240)
+
+    assert soon is None
 
     assert empty is not None
     assert empty.hidden_ratio <= 0.02

@@ -8,7 +8,7 @@ Pure: numpy in, numpy out.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ CELL_PX = 4  # analysis pixels; a person 60 m away is about one cell wide
 CellGrid = NDArray[np.bool_]
 Luma = NDArray[np.float32]
 Tints = NDArray[np.float32]
+Halves = NDArray[np.uint32]
+
+_EVERY_OTHER_BYTE, _LOW_HALF = np.uint32(0x00FF00FF), np.uint32(0xFFFF)
 
 
 class AnalysisMismatchError(Exception):
@@ -64,13 +67,22 @@ class Raster:
         """(rows, columns) of cells."""
         return self.rows, self.columns
 
-    def pixels(self, analysis: Plane) -> Luma:
-        """Return the plane as float32, its last row and column repeated to whole cells."""
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """(height, width) of the analysis plane."""
+        return self.size.height_px // self.factor, self.size.width_px // self.factor
+
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """(height, width) of the analysis plane filled up to whole cells."""
+        return self.rows * CELL_PX, self.columns * CELL_PX
+
+    def pad(self, analysis: Plane, into: Plane) -> None:
+        """Write the plane into one of `padded_shape`, its last row and column repeated to whole cells."""
         height, width = analysis.shape
-        below, right = self.rows * CELL_PX - height, self.columns * CELL_PX - width
-        if below or right:
-            analysis = np.pad(analysis, ((0, below), (0, right)), mode="edge")
-        return analysis.astype(np.float32)
+        into[:height, :width] = analysis
+        into[:height, width:] = analysis[:, -1:]
+        into[height:] = into[height - 1]
 
     def blocks(self, cells: CellGrid) -> BlockGrid:
         """Return the macroblocks that any of `cells` touches."""
@@ -105,48 +117,88 @@ def _any_of(cells: CellGrid, count: int, cell_px: int) -> CellGrid:
     return union
 
 
-def count_in_cells(pixels: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return how many of the pixels of each cell are True, (rows, columns) of 0 to 16."""
-    ones = pixels.view(np.uint8)
-    lines = ones[0::CELL_PX] + ones[1::CELL_PX] + ones[2::CELL_PX] + ones[3::CELL_PX]
-    counts: NDArray[np.uint8] = (
-        lines[:, 0::CELL_PX] + lines[:, 1::CELL_PX] + lines[:, 2::CELL_PX] + lines[:, 3::CELL_PX]
-    )
-    return counts
+def count_in_cells(pixels: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the sum over the pixels of each cell, (rows, columns); each pixel is at most 15.
+
+    Args:
+        pixels: Contiguous, of whole cells.
+    """
+    # The four bytes of a line of a cell are one number; no sum of four lines carries into the next byte.
+    quads = pixels.view(np.uint32)
+    sums: NDArray[np.uint32] = quads[0::CELL_PX] + quads[1::CELL_PX]
+    sums += quads[2::CELL_PX]
+    sums += quads[3::CELL_PX]
+    sums *= np.uint32(0x01010101)  # the sum of all four bytes, in the highest
+    sums >>= np.uint32(24)
+    return sums
 
 
-def mean_of_cells(pixels: Luma) -> NDArray[np.float32]:
+def halves_of_lines(luma: Plane) -> Halves:
+    """Return for each of the four lines of each cell the sums of its two halves, one in the low 16 bits, one above.
+
+    Args:
+        luma: Contiguous, of whole cells.
+    """
+    quads = luma.view(np.uint32)
+    halves = quads >> np.uint32(8)
+    halves &= _EVERY_OTHER_BYTE
+    halves += quads & _EVERY_OTHER_BYTE
+    return halves.reshape(-1, CELL_PX, halves.shape[1])
+
+
+def mean_of_cells(halves: Halves) -> Luma:
     """Return the mean of each cell, (rows, columns)."""
-    lines = pixels[0::CELL_PX] + pixels[1::CELL_PX] + pixels[2::CELL_PX] + pixels[3::CELL_PX]
-    sums = lines[:, 0::CELL_PX] + lines[:, 1::CELL_PX] + lines[:, 2::CELL_PX] + lines[:, 3::CELL_PX]
-    means: NDArray[np.float32] = sums / np.float32(CELL_PX * CELL_PX)
+    upper, lower = halves[:, 0] + halves[:, 1], halves[:, 2] + halves[:, 3]
+    sums = upper + lower
+    sums = (sums & _LOW_HALF) + (sums >> np.uint32(16))
+    means: Luma = sums.astype(np.float32)
+    means *= np.float32(1 / (CELL_PX * CELL_PX))
     return means
 
 
+def slopes_of_cells(halves: Halves) -> NDArray[np.float32]:
+    """Return the mean of each cell, and by how much its halves differ across and down, (3, rows, columns)."""
+    upper, lower = halves[:, 0] + halves[:, 1], halves[:, 2] + halves[:, 3]
+    one, other = ((part & _LOW_HALF).astype(np.float32) for part in (upper, lower))
+    two, fourth = ((part >> np.uint32(16)).astype(np.float32) for part in (upper, lower))
+    of_half = np.float32(1 / (CELL_PX * CELL_PX // 2))
+    slopes: NDArray[np.float32] = np.stack(
+        (
+            (one + two + other + fourth) * (of_half / 2),
+            (two + fourth - one - other) * of_half,
+            (other + fourth - one - two) * of_half,
+        )
+    )
+    return slopes
+
+
 def tints_of_cells(pixels: I420, raster: Raster) -> Tints:
-    """Return the mean blue and red difference of each cell, (2, rows, columns)."""
+    """Return the mean blue and red difference of each cell, (2, rows, columns), from two lines in each.
+
+    Colour has no edges worth seeing on a line between; what a coat covers it covers on both.
+    """
     return np.stack([_mean_in_cells(plane, raster) for plane in (pixels.u, pixels.v)])
 
 
 def _mean_in_cells(plane: Plane, raster: Raster) -> Luma:
     side = CELL_PX * raster.factor // 2  # chroma has half the lines and columns
-    below = max(raster.rows * side - plane.shape[0], 0)
-    right = max(raster.columns * side - plane.shape[1], 0)
-    if below or right:
-        plane = np.pad(plane, ((0, below), (0, right)), mode="edge")
-    plane = plane[: raster.rows * side, : raster.columns * side]
-    lines = np.zeros((raster.rows, plane.shape[1]), np.uint16)
-    for offset in range(side):
-        lines += plane[offset::side]
-    sums = np.zeros(raster.shape, np.float32)
-    for offset in range(side):
-        sums += lines[:, offset::side]
-    return sums / np.float32(side * side)
+    last = plane.shape[0] - 1
+    tops = np.arange(raster.rows) * side
+    lines = [plane.take(np.minimum(tops + side * part // 4, last), axis=0) for part in (1, 3)]
+    sums = lines[0].astype(np.uint16)
+    sums += lines[1]
+    width = raster.columns * side
+    if sums.shape[1] < width:
+        sums = np.pad(sums, ((0, 0), (0, width - sums.shape[1])), mode="edge")
+    cells = sums[:, :width].reshape(raster.rows, raster.columns, side)
+    means: Luma = cells.sum(axis=2, dtype=np.uint32).astype(np.float32)
+    means *= np.float32(1 / (len(lines) * side))
+    return means
 
 
-def over_pixels(cells: CellGrid) -> NDArray[np.bool_]:
-    """Return the cells as pixels of the padded analysis plane."""
-    return np.repeat(np.repeat(cells, CELL_PX, axis=0), CELL_PX, axis=1)
+def over_pixels(cells: NDArray[Any]) -> NDArray[Any]:
+    """Return what is true of the cells for each pixel of the padded analysis plane."""
+    return np.repeat(np.repeat(cells, CELL_PX, axis=1), CELL_PX, axis=0)
 
 
 def grow(cells: CellGrid, *, up: int = 0, down: int = 0, sideways: int = 0) -> CellGrid:

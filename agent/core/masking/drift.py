@@ -192,7 +192,7 @@ class Commissioning:
             analysis: Its small luma plane, (h, w) uint8; of one shape in all calls.
         """
         small = reduced(analysis)
-        field = _field(small)
+        field = field_of(small)
         self._sum = field if self._sum is None else self._sum + field
         self._mean = small if self._mean is None else self._mean + small
         self._frames += 1
@@ -227,10 +227,8 @@ class Comparer:
     def __init__(self, fingerprint: Fingerprint, limits: Limits = LIMITS) -> None:
         self._limits = limits
         self._fingerprint = fingerprint
-        codes = np.frombuffer(fingerprint.codes, np.uint8).reshape(fingerprint.rows, COLUMNS)
-        self._edge = codes > 0
-        angle = (codes.astype(np.float32) - 1) * np.float32(2 * np.pi / DIRECTIONS)
-        self._reference: Field = np.stack((np.cos(angle), np.sin(angle))) * self._edge
+        self._reference: Field = edges_of(fingerprint)
+        self._edge: NDArray[np.bool_] = (self._reference != 0).any(axis=0)
         self._tiles = _tile_sums(self._edge.astype(np.float32))
         self._counted = self._tiles >= _TILE_EDGES
         # Padded by as much as is searched, so that what leaves the picture on one side does not come in on the other.
@@ -252,7 +250,7 @@ class Comparer:
             raise OtherShapeError(
                 f"a picture of {small.shape[0]} rows of cells, the reference view has {self._fingerprint.rows}"
             )
-        limits, field = self._limits, _field(small)
+        limits, field = self._limits, field_of(small)
         agreement = float((self._reference * field).sum()) / self._edges
         best, shift = self._best_far(field)
         moved = self._tiles_moved(field)
@@ -393,11 +391,19 @@ class ViewWatch:
         return None
 
 
-def reduced(analysis: Plane) -> Small:
+def edges_of(fingerprint: Fingerprint) -> Field:
+    """Return the fingerprint's edges, each as long as 1."""
+    codes = np.frombuffer(fingerprint.codes, np.uint8).reshape(fingerprint.rows, COLUMNS)
+    angle = (codes.astype(np.float32) - 1) * np.float32(2 * np.pi / DIRECTIONS)
+    edges: Field = np.stack((np.cos(angle), np.sin(angle))) * (codes > 0)
+    return edges
+
+
+def reduced(analysis: Plane | Small) -> Small:
     """Return an analysis plane on the fingerprint's raster, each cell the mean of what it covers.
 
     Args:
-        analysis: Luma, (h, w) uint8, as wide as it likes.
+        analysis: Luma, (h, w) uint8 or float32, as wide as it likes.
     """
     height, width = analysis.shape
     rows = max(min(round(COLUMNS * height / width), MOST_ROWS), 1)
@@ -416,7 +422,7 @@ def _shares(cells: int, pixels: int) -> Small:
     return shares
 
 
-def _field(small: Small) -> Field:
+def field_of(small: Small) -> Field:
     """Return the direction of the edge in each cell as a doubled angle; its length is how surely there is one.
 
     Doubled, so that an edge is the same whichever side of it is the lighter one: walls are lighter than

@@ -16,10 +16,11 @@ import numpy as np
 
 from agent.core.masking.agreement import Agreement
 from agent.core.masking.blocks import BlockMask
-from agent.core.masking.cells import AnalysisMismatchError, CellGrid, Raster, close_gaps, grow, tints_of_cells
+from agent.core.masking.cells import AnalysisMismatchError, CellGrid, Raster, Tints, close_gaps, grow, tints_of_cells
 from agent.core.masking.motion import Scene
-from agent.core.masking.release import RELEASE, ReleaseRule
+from agent.core.masking.release import RELEASE, Release, ReleaseRule
 from agent.core.masking.sightings import Kind, Look, Sightings, covered, touched
+from agent.core.masking.texture import Texture
 from agent.core.video import I420, FrameSize, Plane
 
 HOLD_US = 600_000  # the leg that swings back is hidden all the while
@@ -50,6 +51,7 @@ class _State:
     sightings: Sightings
     agreement: Agreement
     differed_at_us: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
+    luma: Plane  # of the frame that is looked at, filled up to whole cells; wiped when the look is over
 
 
 class PeopleMask:
@@ -57,10 +59,12 @@ class PeopleMask:
 
     Args:
         rule: What counts as proof.
+        texture: The view that was commissioned, if it was.
     """
 
-    def __init__(self, rule: ReleaseRule = RELEASE) -> None:
+    def __init__(self, rule: ReleaseRule = RELEASE, texture: Texture | None = None) -> None:
         self._rule = rule
+        self._texture = texture
         self._state: _State | None = None
         self._last_pts_us: int | None = None
         self._last_look_us: int | None = None
@@ -75,6 +79,10 @@ class PeopleMask:
         people = tuple(sighting for sighting in look.sightings if sighting.kind is Kind.PERSON)
         person = touched(state.raster, people, least_score=DOUBTS_FROM_SCORE, across=_MIDDLE_ACROSS, down=_MIDDLE_DOWN)
         state.scene.credit(covered(state.raster, look.regions), person)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return what has become scene since the last call."""
+        return () if self._state is None else self._state.scene.releases()
 
     def hide(self, pixels: I420, analysis: Plane, pts_us: int) -> BlockMask:
         """Return what to hide of a frame.
@@ -93,20 +101,28 @@ class PeopleMask:
         state.agreement.check(pixels.y, analysis, state.raster, pts_us)
         if int(analysis.max()) - int(analysis.min()) < LEAST_CONTRAST:
             raise NotSafeError("the picture is blank: the lens is covered or blinded")
-        luma = state.raster.pixels(analysis)
-        differing = state.scene.differing(luma, tints_of_cells(pixels, state.raster))
-        proved = int(state.scene.proved.sum())
-        if proved and differing.sum() > CHANGED_RATIO * proved:
+        state.raster.pad(analysis, state.luma)
+        try:
+            hidden = self._hidden(state, tints_of_cells(pixels, state.raster), pts_us)
+        finally:
+            state.luma[...] = 0  # nothing of a person stays longer than the frame
+        self._refuse_if_unsure(state, pts_us)
+        return BlockMask.from_grid(size, state.raster.blocks(hidden))
+
+    @staticmethod
+    def _hidden(state: _State, tints: Tints, pts_us: int) -> CellGrid:
+        differing = state.scene.differing(state.luma, tints)
+        proved = np.count_nonzero(state.scene.proved)
+        if proved and np.count_nonzero(differing) > CHANGED_RATIO * proved:
             state.scene.forget()
             state.differed_at_us[:] = pts_us
             raise NotSafeError("most of the picture changed at once")
         state.differed_at_us[_whole_bodies(differing)] = pts_us
-        hidden = (
-            ~state.scene.proved | _hold(state, pts_us) | state.sightings.cells(pts_us, least_score=HIDES_FROM_SCORE)
-        )
-        state.scene.learn(luma, pts_us, shown=~hidden, differing=differing)
-        self._refuse_if_unsure(state, pts_us)
-        return BlockMask.from_grid(size, state.raster.blocks(hidden))
+        hidden = _hold(state, pts_us)
+        hidden |= state.sightings.cells(pts_us, least_score=HIDES_FROM_SCORE)
+        hidden |= ~state.scene.proved
+        state.scene.learn(state.luma, pts_us, shown=~hidden, differing=differing)
+        return hidden
 
     def _state_for(self, size: FrameSize, analysis: Plane, pts_us: int) -> _State:
         last, self._last_pts_us = self._last_pts_us, pts_us
@@ -122,10 +138,11 @@ class PeopleMask:
             self._state = _State(
                 since_us=pts_us,
                 raster=raster,
-                scene=Scene(raster, self._rule),
+                scene=Scene(raster, self._rule, self._texture),
                 sightings=Sightings(raster),
                 agreement=Agreement(),
                 differed_at_us=np.full(raster.shape, pts_us - HOLD_US - 1, np.int64),
+                luma=np.zeros(raster.padded_shape, np.uint8),
             )
             self._last_look_us = None
         return self._state
