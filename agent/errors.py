@@ -31,6 +31,12 @@ class UsageError(LamppostError):
     exit_status = os.EX_USAGE
 
 
+class MissingExtraError(LamppostError):
+    """Something was asked for that a part does which is not installed."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
 # --- pictures -----------------------------------------------------------------
 
 

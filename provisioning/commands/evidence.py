@@ -111,6 +111,7 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
         sources=sources,
         out=out,
         now=now,
+        say=desk.say,
     )
     _tell_export(out, statement)
 
@@ -167,7 +168,8 @@ def open_(
     """Open the video and the report with pictures, as who received the folder; `age -d` does the same."""
     identities = read_identities(identity)
     files.make_folder(out, mode=files.PRIVATE_FOLDER)
-    for sealed in (layout.FOOTAGE, layout.SEALED_REPORT):
+    there = Exhibit(folder).names()
+    for sealed in (layout.FOOTAGE, layout.SEALED_REPORT, *({layout.SEALED_PAPER} & there)):
         path = out / sealed.removesuffix(".age")
         with private_file(path, replace=False) as file:
             for part in open_stream(Exhibit(folder).blocks(sealed), identities):

@@ -34,6 +34,7 @@ from agent.core.video import Layer
 from agent.errors import (
     ClauseViolationError,
     EvidenceError,
+    MissingExtraError,
     NotWitnessedError,
     StorageError,
     UsageError,
@@ -49,6 +50,7 @@ from provisioning.evidence.chain import LogProofs, ProvenLeaf, Run, choose_run, 
 from provisioning.evidence.city_log import CityLog, Entry
 from provisioning.evidence.collecting import Collected, collect
 from provisioning.evidence.exhibit import Exhibit
+from provisioning.evidence.paper import printed
 from provisioning.evidence.pictures import Still, coded_pictures, first_still
 from provisioning.evidence.report import render
 from provisioning.evidence.sealing import sealed_file
@@ -81,6 +83,21 @@ from provisioning.footage.verifying import verdict, verify
 MOST_STILLS = 12
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 MAX_WHY_KINDS = 5
+# The kinds of leaves that explain why footage is missing, for who has never read a camera's log.
+_IN_WORDS = {
+    "boot": "the camera's computer started",
+    "camera-lost": "there was no camera, or it gave no pictures",
+    "camera-stalled": "the camera gave no pictures, or always the same",
+    "mask-failed-closed": "whole pictures were hidden",
+    "mask-recovered": "pictures were no longer hidden whole",
+    "policy-applied": "a new release of the city's documents came into force",
+    "policy-refused": "a release was refused",
+    "removal": "footage was removed",
+    "erasure-done": "footage was erased",
+    "segment-recovered": "a crash or a power cut ended a segment",
+    "started": "the recorder started",
+    "stopped": "the recorder was stopped",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +167,7 @@ class Custodian:
     identities: Callable[[], Sequence[Identity]]
 
 
-def export(
+def export(  # noqa: PLR0913 - what is asked, by whom, out of what, into what, and when
     order: Order,
     *,
     authority: Authority,
@@ -159,8 +176,19 @@ def export(
     sources: Sources,
     out: Path,
     now: datetime,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Statement:
     """Make the folder `out` and return what was stated in it.
+
+    Args:
+        order: What is asked for.
+        authority: The city's release.
+        custodian: Who exports.
+        city_log: The city's own log.
+        sources: Where the evidence comes from.
+        out: The folder to make.
+        now: Current UTC time.
+        say: Told, a line each, what the export goes without.
 
     Raises:
         ClauseViolationError: The law does not allow it.
@@ -186,7 +214,7 @@ def export(
         files.make_folder(part / layout.SEGMENTS, mode=0o755)
         (part / "log").mkdir()
         (part / "city").mkdir()
-        work = _Work(order, authority, custodian, sources, part, now)
+        work = _Work(order, authority, custodian, sources, part, now, say)
         statement = work.write(permission, entry, log, run)
         part.rename(out)
     except ValidationError as error:  # a leaf that a camera should not have written
@@ -252,6 +280,7 @@ class _Work:
     sources: Sources
     part: Path
     now: datetime
+    say: Callable[[str], None]
 
     def write(self, permission: Permission, entry: Entry, log: CameraLog, run: Run) -> Statement:
         """Write all files; return the signed statement."""
@@ -302,9 +331,7 @@ class _Work:
             files=self._files(),
         )
         statement = self._judge(statement, log, proofs)
-        files.write_whole(self.part / layout.REPORT, render(statement))
-        with sealed_file(self.part / layout.SEALED_REPORT, self.order.recipient) as output:
-            output.write(render(statement, stills))
+        self._report(statement, stills)
         statement = statement.model_copy(update={"files": self._files()})
         raw = dump_statement(statement)
         files.write_whole(self.part / layout.STATEMENT, raw)
@@ -412,6 +439,20 @@ class _Work:
             }
         )
 
+    def _report(self, statement: Statement, stills: Sequence[Still]) -> None:
+        clear, pictured = render(statement), render(statement, stills)
+        files.write_whole(self.part / layout.REPORT, clear)
+        self._seal(layout.SEALED_REPORT, pictured)
+        try:
+            files.write_whole(self.part / layout.PAPER, printed(clear))
+            self._seal(layout.SEALED_PAPER, printed(pictured))
+        except MissingExtraError as error:
+            self.say(f"without a PDF of the report: {error.hint}")
+
+    def _seal(self, name: str, clear: bytes) -> None:
+        with sealed_file(self.part / name, self.order.recipient) as output:
+            output.write(clear)
+
     def _files(self) -> tuple[StatedFile, ...]:
         folder = Exhibit(self.part)
         return tuple(
@@ -465,7 +506,8 @@ def _why(events: Sequence[Event], starts_at: datetime, ends_at: datetime) -> str
     )
     if not kinds:
         return "the camera's log does not say"
-    return f"the camera's log says then: {', '.join(list(kinds)[:MAX_WHY_KINDS])}"
+    told = [f"{_IN_WORDS[kind]} ({kind})" if kind in _IN_WORDS else kind for kind in list(kinds)[:MAX_WHY_KINDS]]
+    return f"the camera's log says then: {'; '.join(told)}"
 
 
 def _verified(statement: Statement, witnessed_leaves: int, witnessed_at: datetime | None) -> Iterable[str]:

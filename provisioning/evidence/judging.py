@@ -416,7 +416,8 @@ def _held(statement: Statement, chain: Chain) -> Iterator[str]:
 def _on_content(folder: Exhibit, statement: Statement, identities: Sequence[Identity]) -> Iterator[LamppostError]:
     try:
         video = _open(folder.blocks(layout.FOOTAGE), identities, layout.FOOTAGE)
-        _open(folder.blocks(layout.SEALED_REPORT), identities, layout.SEALED_REPORT)
+        for report in folder.names() & {layout.SEALED_REPORT, layout.SEALED_PAPER}:
+            _open(folder.blocks(report), identities, report)
         if sha256(video).hexdigest() != statement.footage.clear_sha256:
             raise EvidenceAlteredError("the video is not the one that was stated")
         whole = list(coded_pictures(video))

@@ -1,61 +1,41 @@
-"""The report: one page that a clerk reads, with nothing to fetch.
+"""The report: some pages that a clerk reads, with nothing to fetch, on a screen and on paper.
 
 Without pictures it says who, why and what, and lies in the folder in clear; with pictures it is
-sealed to the receiving party. Pure.
+sealed to the receiving party. The same HTML is the page of a browser and the source of the PDF. Pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from html import escape
+from importlib import resources
 
-from agent.core.policy.words import write_instant
 from provisioning.evidence.pictures import Still
-from provisioning.evidence.statement import Statement
+from provisioning.evidence.statement import StatedSegment, Statement
 
 _TIMELINE_WIDTH = 1000
-_STYLE = """
-:root { color-scheme: light; --ink: #1c1e20; --soft: #5f666d; --line: #d9dde1;
-  --have: #2f6f4f; --gap: #b3372f; --closed: #c98a1b }
-* { box-sizing: border-box }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: #fff;
-  margin: 0 auto; padding: 2rem; max-width: 62rem }
-h1 { font-size: 1.6rem; margin: 0 }
-h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
-p { margin: .4rem 0 }
-.soft { color: var(--soft) }
-.mono { font-family: ui-monospace, monospace; font-size: .82rem; overflow-wrap: anywhere }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line) }
-th { font-weight: 600; width: 14rem }
-thead th { width: auto; color: var(--soft); font-weight: 500 }
-.timeline { width: 100%; height: auto; display: block }
-.key span { margin-right: 1.4rem }
-.key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .4rem; vertical-align: -1px }
-.stills { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem }
-figure { margin: 0 }
-figure img { width: 100%; display: block; border: 1px solid var(--line) }
-figcaption { font-size: .85rem; color: var(--soft) }
-@media print {
-  body { padding: 0; font-size: 11pt }
-  h2 { break-after: avoid }
-  tr, figure { break-inside: avoid }
-}
-"""
+_HAVE, _GAP, _CLOSED = "#2c6e8f", "#b3372f", "#d29a2c"
+# The digests of a day are a hundred pages of hexadecimal, and whoever compares them does so by machine.
+MOST_ROWS = 60
+_STYLE = resources.files("provisioning.evidence").joinpath("report.css").read_text(encoding="utf-8")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing to fetch, nothing to run
 
 
 def render(statement: Statement, stills: Sequence[Still] = ()) -> bytes:
-    """Return the report about `statement`, with `stills` if there are any."""
+    """Return the report about `statement`, with `stills` if there are any, as HTML."""
     parts = (
         _head(statement),
-        _rows("The export", _about(statement)),
-        _rows("Under which rule it is shared", _sharing(statement)),
+        _glance(statement),
         _timeline(statement),
         _stills(stills),
-        _gaps(statement),
+        _missing(statement),
         _closed(statement),
-        _segments(statement),
+        _masked(statement),
+        _rows("Who exported it, and for whom", _about(statement)),
+        _rows("Under which rule it is shared", _sharing(statement)),
         _verified(statement),
+        _check(statement),
+        _limits(),
+        _segments(statement),
         "</body></html>\n",
     )
     return "".join(parts).encode()
@@ -63,13 +43,39 @@ def render(statement: Statement, stills: Sequence[Still] = ()) -> bytes:
 
 def _head(statement: Statement) -> str:
     title = escape(f"Evidence from {statement.camera}, case {statement.case}")
+    footage = statement.footage
+    length = words_of(footage.ends_at - footage.starts_at - _missing_in(statement))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="author" content="{escape(statement.city.name)}">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<h1>{title}</h1>"
-        f'<p class="soft">{escape(statement.city.name)}, {_span(statement.span.starts_at, statement.span.ends_at)}</p>'
+        f'<header><p class="city">{escape(statement.city.name)}</p>'
+        f'<h1 class="subject">{title}</h1>'
+        f'<p class="soft">{_span(statement.span.starts_at, statement.span.ends_at)}.'
+        " All times are UTC, as the camera's clock had them.</p></header>"
+        f'<p class="lead">On {_day(statement.exported_at)}, {escape(statement.by.name)}, who holds the office'
+        f" “{escape(statement.by.office)}”, handed {length} of video from camera {escape(statement.camera)} to"
+        f" {escape(statement.party.name)}. The reason given: {escape(statement.reason)}</p>"
     )
+
+
+def _glance(statement: Statement) -> str:
+    asked = statement.span.ends_at - statement.span.starts_at
+    missing = _missing_in(statement)
+    closed = sum(one.failed_closed for one in statement.segments)
+    cells = (
+        ("", words_of(asked), "asked for"),
+        ("have", words_of(asked - missing), "have footage"),
+        ("gap" if missing else "", words_of(missing) if missing else "nothing", "is missing"),
+        (
+            "closed" if closed else "",
+            f"{closed:,}" if closed else "none",
+            f"of {statement.footage.frames:,} pictures hidden whole",
+        ),
+    )
+    row = "".join(f'<td class="{kind}"><b>{number}</b>{what}</td>' for kind, number, what in cells)
+    return f'<table class="glance" role="presentation"><tr>{row}</tr></table>'
 
 
 def _about(statement: Statement) -> Iterable[tuple[str, str]]:
@@ -77,16 +83,18 @@ def _about(statement: Statement) -> Iterable[tuple[str, str]]:
     yield "Case", statement.case
     yield "Reason", statement.reason
     yield "Exported by", f"{by.name} ({by.office})"
-    yield "Exported at", f"{write_instant(statement.exported_at)}; entry {statement.entry.index} of the city's log"
+    yield (
+        "On",
+        f"{_clock(statement.exported_at)} UTC; before it, entry {statement.entry.index} of the city's own log was made",
+    )
     yield "Handed to", statement.party.name
     yield "May be used", statement.terms.text
-    yield "Until", write_instant(statement.terms.expires_at)
-    yield "Camera", statement.camera
+    yield "Until", f"{_clock(statement.terms.expires_at)} UTC"
     yield "Asked for", _span(statement.span.starts_at, statement.span.ends_at)
     footage = statement.footage
     yield (
         "The video",
-        f"{_span(footage.starts_at, footage.ends_at)}, {footage.frames} pictures, coded as the camera did",
+        f"{_span(footage.starts_at, footage.ends_at)}; {footage.frames:,} pictures, none of them encoded again",
     )
 
 
@@ -103,8 +111,8 @@ def _sharing(statement: Statement) -> Iterable[tuple[str, str]]:
 
 
 def _rows(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    body = "".join(f"<tr><th>{escape(label)}</th><td>{escape(words)}</td></tr>" for label, words in rows)
-    return f"<h2>{escape(title)}</h2><table>{body}</table>"
+    body = "".join(f'<tr><th scope="row">{escape(label)}</th><td>{escape(words)}</td></tr>' for label, words in rows)
+    return f'<h2>{escape(title)}</h2><table class="rows">{body}</table>'
 
 
 def _timeline(statement: Statement) -> str:
@@ -115,24 +123,48 @@ def _timeline(statement: Statement) -> str:
         left = max(starts_at - span.starts_at, timedelta(0)) / length * _TIMELINE_WIDTH
         right = min((ends_at - span.starts_at) / length, 1.0) * _TIMELINE_WIDTH
         return (
-            f'<rect x="{left:.2f}" y="8" width="{max(right - left, 1.5):.2f}" height="34" fill="var({colour})">'
+            f'<rect x="{left:.2f}" y="6" width="{max(right - left, 1.5):.2f}" height="36" fill="{colour}">'
             f"<title>{escape(what)}: {_span(starts_at, ends_at)}</title></rect>"
         )
 
     bars = [
-        bar(one.starts_at, one.ends_at, "--closed" if one.failed_closed else "--have", f"segment {one.sequence}")
-        for one in statement.segments
-    ] + [bar(gap.starts_at, gap.ends_at, "--gap", f"no footage, {gap.why}") for gap in statement.gaps]
-    return (
-        "<h2>Timeline</h2>"
-        f'<svg class="timeline" viewBox="0 0 {_TIMELINE_WIDTH} 66" role="img" aria-label="What of the span is covered">'
-        f'<rect x="0" y="8" width="{_TIMELINE_WIDTH}" height="34" fill="#eef0f2"/>{"".join(bars)}'
-        f'<text x="0" y="60" font-size="13">{_clock(span.starts_at)}</text>'
-        f'<text x="{_TIMELINE_WIDTH}" y="60" font-size="13" text-anchor="end">{_clock(span.ends_at)} UTC</text></svg>'
-        '<p class="key soft"><span><i style="background:var(--have)"></i>footage</span>'
-        '<span><i style="background:var(--closed)"></i>footage in which whole pictures are hidden</span>'
-        '<span><i style="background:var(--gap)"></i>no footage</span></p>'
+        bar(starts_at, ends_at, _CLOSED if closed else _HAVE, "whole pictures are hidden" if closed else "footage")
+        for starts_at, ends_at, closed in _stretches(statement.segments)
+    ] + [bar(gap.starts_at, gap.ends_at, _GAP, f"no footage, {gap.why}") for gap in statement.gaps]
+    ticks = "".join(
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="42" y2="48" stroke="#59636b"/>'
+        f'<text x="{at:.1f}" y="64" font-size="14" fill="#59636b" text-anchor="{anchor}">{when:%H:%M:%S}</text>'
+        for at, when, anchor in _ticks(span.starts_at, span.ends_at)
     )
+    return (
+        "<h2>What of the time asked for is there</h2>"
+        f'<svg class="timeline" viewBox="0 0 {_TIMELINE_WIDTH} 70" role="img"'
+        ' font-family="Liberation Sans, DejaVu Sans, sans-serif" aria-label="Timeline of what the span holds">'
+        f'<rect x="0" y="6" width="{_TIMELINE_WIDTH}" height="36" fill="#e8ecef"/>{"".join(bars)}{ticks}</svg>'
+        f'<p class="key soft"><span><i style="background:{_HAVE}"></i>footage</span>'
+        f'<span><i style="background:{_CLOSED}"></i>footage in which whole pictures are hidden</span>'
+        f'<span><i style="background:{_GAP}"></i>no footage</span></p>'
+    )
+
+
+def _stretches(segments: Sequence[StatedSegment]) -> Iterator[tuple[datetime, datetime, bool]]:
+    """Yield runs of adjoining segments that are alike: a day has thousands, and a line on a page has not."""
+    run: tuple[datetime, datetime, bool] | None = None
+    for one in segments:
+        closed = one.failed_closed > 0
+        if run is not None and run[2] == closed and one.starts_at - run[1] < timedelta(seconds=1):
+            run = (run[0], one.ends_at, closed)
+            continue
+        if run is not None:
+            yield run
+        run = (one.starts_at, one.ends_at, closed)
+    if run is not None:
+        yield run
+
+
+def _ticks(starts_at: datetime, ends_at: datetime) -> Iterator[tuple[float, datetime, str]]:
+    for quarter, anchor in enumerate(("start", "middle", "middle", "middle", "end")):
+        yield _TIMELINE_WIDTH * quarter / 4, starts_at + (ends_at - starts_at) * quarter / 4, anchor
 
 
 def _stills(stills: Sequence[Still]) -> str:
@@ -142,26 +174,28 @@ def _stills(stills: Sequence[Still]) -> str:
             " report.html.age.</p>"
         )
     figures = "".join(
-        f'<figure><img alt="" src="{still.link}"><figcaption>{_clock(still.captured_at)} UTC</figcaption></figure>'
+        f'<figure><img alt="What the camera recorded at {still.captured_at:%H:%M:%S}" src="{still.link}">'
+        f"<figcaption>{_clock(still.captured_at)}</figcaption></figure>"
         for still in stills
     )
-    return f'<h2>Pictures</h2><div class="stills">{figures}</div>'
+    return (
+        f'<h2>Pictures from the video</h2><div class="stills">{figures}</div>'
+        '<p class="soft">What is filled with one colour was hidden by the camera before it recorded; it is not in the'
+        " video either.</p>"
+    )
 
 
-def _gaps(statement: Statement) -> str:
-    rows = [
-        (gap.starts_at, gap.ends_at, f"{(gap.ends_at - gap.starts_at).total_seconds():.0f} s", gap.why)
-        for gap in statement.gaps
-    ]
+def _missing(statement: Statement) -> str:
+    rows = [(gap.starts_at, gap.ends_at, words_of(gap.ends_at - gap.starts_at), gap.why) for gap in statement.gaps]
     rows += [(one.starts_at, one.ends_at, f"segment {one.sequence}", one.why) for one in statement.absent]
     if not rows:
-        return "<h2>What is missing</h2><p>Nothing: the footage covers the whole span.</p>"
+        return "<h2>What is missing</h2><p>Nothing: the footage covers all of the time asked for.</p>"
     body = "".join(
-        f"<tr><td>{_clock(starts)}</td><td>{_clock(ends)}</td><td>{escape(what)}</td><td>{escape(why)}</td></tr>"
+        f'<tr><td class="when">{_clock(starts)}</td><td class="when">{_clock(ends)}</td>'
+        f'<td class="when">{escape(what)}</td><td>{escape(why)}</td></tr>'
         for starts, ends, what, why in sorted(rows)
     )
-    head = "<thead><tr><th>from</th><th>to</th><th></th><th>why</th></tr></thead>"
-    return f"<h2>What is missing</h2><table>{head}{body}</table>"
+    return f'<h2>What is missing</h2><table class="list">{_heads("from", "to", "how long", "why")}{body}</table>'
 
 
 def _closed(statement: Statement) -> str:
@@ -169,52 +203,108 @@ def _closed(statement: Statement) -> str:
     if not closed and not statement.hidden:
         return ""
     frames = sum(one.failed_closed for one in closed)
-    body = "".join(
-        f"<tr><td>{_clock(one.starts_at)}</td><td>{_clock(one.ends_at)}</td>"
-        f"<td>{one.failed_closed} of {one.frames}</td></tr>"
-        for one in closed
-    )
     spans = "".join(
-        f"<tr><td>{_clock(one.starts_at)}</td><td>{_clock(one.ends_at) if one.ends_at else 'no leaf tells'}</td>"
+        f'<tr><td class="when">{_clock(one.starts_at)}</td>'
+        f'<td class="when">{_clock(one.ends_at) if one.ends_at else "the log does not tell"}</td>'
         f"<td>{escape(one.why)}</td></tr>"
         for one in statement.hidden
     )
+    table = f'<table class="list">{_heads("from", "to", "why, as the camera logged it")}{spans}</table>'
+    which = ", ".join(f"{one.failed_closed} of {one.frames} in number {one.sequence}" for one in closed[:MOST_ROWS])
     return (
-        f"<h2>Pictures that are hidden whole</h2><p>In {frames} pictures the camera could not tell people from the"
-        " scene, and hid everything.</p>"
-        "<table><thead><tr><th>from</th><th>to</th><th>pictures, or why</th></tr></thead>"
-        f"{spans}{body}</table>"
+        f"<h2>Pictures that are hidden whole</h2><p>In {frames:,} pictures the camera could not be sure of seeing every"
+        " person, and hid everything. The scene in them was recorded nowhere.</p>"
+        f'{table if spans else ""}<p class="soft">By segment: {which or "none is told"}.</p>'
     )
+
+
+def _masked(statement: Statement) -> str:
+    decided: dict[tuple[tuple[str, ...], str], list[StatedSegment]] = {}
+    for one in statement.segments:
+        decided.setdefault((one.documents, one.decision), []).append(one)
+    body = "".join(
+        f'<tr><td class="when">{_clock(under[0].starts_at)}</td>'
+        f"<td>{escape(', '.join(documents) or 'a crash took the account of it')}</td>"
+        f'<td class="mono">{escape(digest)}</td></tr>'
+        for (documents, digest), under in decided.items()
+    )
+    return (
+        "<h2>What was hidden in every picture, and by what decision</h2><p>People, and the areas that the city declared"
+        " private, were hidden by the camera before it recorded. Nothing in the video can bring them back. What was"
+        " hidden followed from these signed documents:</p>"
+        f'<table class="list">{_heads("since", "documents", "decision, by its digest")}{body}</table>'
+    )
+
+
+def _heads(*words: str) -> str:
+    cells = "".join(f'<th scope="col">{each}</th>' for each in words)
+    return f"<thead><tr>{cells}</tr></thead>"
 
 
 def _segments(statement: Statement) -> str:
     digests = {file.path: file.sha256 for file in statement.files}
+    shown = statement.segments[:MOST_ROWS]
     body = "".join(
-        f"<tr><td>{one.sequence}</td><td>{_clock(one.starts_at)}</td><td>{one.frames}</td><td>{one.leaf}</td>"
-        f'<td class="mono">{digests.get(one.path, "")}</td></tr>'
-        for one in statement.segments
+        f'<tr><td>{one.sequence}</td><td class="when">{_clock(one.starts_at)}</td><td>{one.frames}</td>'
+        f'<td>{one.leaf}</td><td class="mono">{digests.get(one.path, "")}</td></tr>'
+        for one in shown
     )
-    decided = dict.fromkeys((one.documents, one.decision) for one in statement.segments)
-    decisions = "".join(
-        f"<p>{escape(', '.join(documents) or 'a crash took the account of it')}"
-        f' <span class="mono">{escape(digest)}</span></p>'
-        for documents, digest in decided
-    )
-    return (
-        "<h2>Segments, as the camera sealed them</h2><table><thead><tr><th>number</th><th>begins</th><th>pictures</th>"
-        f"<th>leaf</th><th>SHA-256</th></tr></thead>{body}</table>"
-        "<p>People and private areas were hidden before recording. What was hidden followed from these documents, by"
-        f" the decision with this digest:</p>{decisions}"
-    )
+    more = len(statement.segments) - len(shown)
+    rest = f'<p class="soft">And {more:,} more, which statement.json lists.</p>' if more else ""
+    heads = _heads("number", "begins", "pictures", "leaf", "SHA-256 of the sealed file")
+    return f'<h2>The segments, as the camera sealed them</h2><table class="list">{heads}{body}</table>{rest}'
 
 
 def _verified(statement: Statement) -> str:
     items = "".join(f"<li>{escape(each)}</li>" for each in statement.verified)
+    return f"<h2>What was verified when it was exported</h2><ul>{items}</ul>"
+
+
+def _check(statement: Statement) -> str:
     return (
-        f"<h2>What was verified when it was exported</h2><ul>{items}</ul>"
-        "<p>Anyone can verify it again, without a network and without a key:"
-        ' <span class="mono">lamppost evidence verify FOLDER</span></p>'
+        "<h2>How to check it yourself</h2>"
+        "<p>A printed report proves nothing; the folder it came with does. Without a network, and without a key:</p>"
+        '<ol><li>Get the page <span class="mono">verify.html</span> from the city, not from this folder, and open it.'
+        "</li>"
+        "<li>Drag the whole folder onto it. It says that all holds, or which kind of no it is.</li>"
+        "<li>Compare the fingerprint that it shows with the one that the city publishes. In this folder it is:</li>"
+        "</ol>"
+        f'<p class="check mono">{_grouped(statement.city.root)}</p>'
+        '<p class="soft">At a terminal: <span class="mono">lamppost evidence verify FOLDER</span>. What is signed is'
+        f" statement.json, by {escape(statement.by.name)}, with the key"
+        f' <span class="mono">{statement.by.keyid}</span>.</p>'
     )
+
+
+def _limits() -> str:
+    return (
+        "<h2>What it does not show</h2><ul>"
+        "<li>That the camera saw the street itself, and not a picture held before its lens.</li>"
+        "<li>That its clock was right, beyond what its log says of it.</li>"
+        "<li>That the receiving party destroys its copy when the time is over.</li></ul>"
+    )
+
+
+# --- words --------------------------------------------------------------------
+
+
+def words_of(length: timedelta) -> str:
+    """Return a length as people say it, to the second."""
+    seconds = round(length.total_seconds())
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def _missing_in(statement: Statement) -> timedelta:
+    return sum((gap.ends_at - gap.starts_at for gap in statement.gaps), timedelta(0))
+
+
+def _grouped(digest: str) -> str:
+    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
+
+
+def _day(at: datetime) -> str:
+    return f"{at.day} {at:%B %Y}"
 
 
 def _clock(at: datetime) -> str:
@@ -222,5 +312,6 @@ def _clock(at: datetime) -> str:
 
 
 def _span(starts_at: datetime, ends_at: datetime) -> str:
-    same_day = starts_at.date() == ends_at.date()
-    return f"{_clock(starts_at)} to {f'{ends_at:%H:%M:%S}' if same_day else _clock(ends_at)} UTC"
+    if starts_at.date() == ends_at.date():
+        return f"{_day(starts_at)}, {starts_at:%H:%M:%S} to {ends_at:%H:%M:%S} UTC"
+    return f"{_clock(starts_at)} to {_clock(ends_at)} UTC"

@@ -211,7 +211,7 @@ def restate(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: N
     (folder / "statement.sig").write_bytes(sign_statement(path.read_bytes(), key_of(who)))
 
 
-def make_exhibit(
+def make_exhibit(  # noqa: PLR0913 - as export
     out: Path,
     pole: Pole,
     city: CityFolder,
@@ -220,6 +220,7 @@ def make_exhibit(
     office: str = "custodian",
     sources: Sources | None = None,
     now: datetime = NOON + timedelta(minutes=5),
+    say: Callable[[str], None] = lambda _: None,
 ) -> Statement:
     """Export into `out`, as the holder of `office`."""
     key = official(office)
@@ -231,4 +232,5 @@ def make_exhibit(
         sources=sources or pole.sources(),
         out=out,
         now=now,
+        say=say,
     )
