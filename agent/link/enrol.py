@@ -147,8 +147,10 @@ class Enrolment:
     def _carry_out(self, order: Order, claim: Claim) -> Standing:
         credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
         request = self._files.request()
-        if request is not None and credential.is_for(request):
-            self._finish(order)  # the power failed after the certificate had come
+        # The claim is kept after the answer came, and the request is removed after the certificate was installed.
+        answered = kept_claim(self._config.link.folder) == order.claim
+        if answered and (request is None or credential.is_for(request)):
+            self._finish(order)
             return Standing(stage=Stage.ENROLLED)
         self._join(order, claim)
         service = self._make_service(claim.enrol, claim.authority_pin)
