@@ -6,9 +6,13 @@
 #   make fix     what the formatter and linter can mend by themselves
 #   make bench   speed and memory as ratios, measured side by side
 #   make cluster  install ejabberd and try the link on a cluster of two nodes
+#   make coverage  fail if a line or a branch of agent/core/policy is not tested
 #   make contract  the MQTT contract as a page for integrators, in dist/contract.html
+#   make page    put the age library that its lock names into the page that verifies evidence (needs npm)
 #   make models  fetch the net that sees people, by name, version and SHA-256
 #   make privacy how much of people can be seen in what is stored (ONLY=busy,empty PRIVACY="--seconds 30 --json FILE")
+#   make deb     the camera's package, dist/lamppost-agent_*.deb (SUITE=bookworm|trixie ARCH=amd64|arm64; both processors)
+#   make hil     the bench: the package installed and tried as it will die (TIER=nspawn|qemu|arm64|pi), as root
 #   make lock    renew the two lock files
 #   make clean   remove what the above made
 
@@ -24,7 +28,7 @@ READY   = $(VENV)/.ready
 APT     = age ffmpeg e2fsprogs mosquitto chromium libpangoft2-1.0-0 python3-venv
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto chromium
 
-.PHONY: demo test check fix bench models privacy cluster contract lock clean setup apt
+.PHONY: demo test check fix bench models page privacy cluster contract lock clean setup apt deb hil
 
 setup: $(READY)
 
@@ -74,17 +78,30 @@ cluster: setup
 	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends ejabberd >/dev/null; }
 	$(BIN)/pytest tests/system/test_ejabberd_cluster.py
 
+coverage: setup
+	$(BIN)/coverage run --data-file=build/coverage --source=agent/core/policy -m pytest -q \
+	  tests/unit/test_policy_*.py tests/unit/test_bundle.py tests/component/test_policy_*.py tests/component/test_authority_meets_device.py
+	$(BIN)/coverage report --data-file=build/coverage --fail-under=100 --show-missing --skip-covered
+
 contract: setup
 	@mkdir -p dist
 	$(BIN)/python -m provisioning.backend.contract yaml > provisioning/backend/asyncapi.yaml
 	$(BIN)/python -m provisioning.backend.contract html > dist/contract.html
 	@echo dist/contract.html
 
+page:
+	cd provisioning/web/evidence/age && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
+
 models: setup
 	$(BIN)/python -m provisioning.net_weights models
 
 privacy: models
 	$(BIN)/python -m tests.privacy --pictures build/privacy $(if $(ONLY),--only $(ONLY)) $(PRIVACY)
+
+SUITE  ?= trixie
+ARCH   ?= amd64 arm64
+deb: setup models
+	@for arch in $(ARCH); do PYTHONPATH=. $(BIN)/python debian/build_package.py --suite $(SUITE) --arch $$arch --out dist || exit; done
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
