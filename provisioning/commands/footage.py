@@ -51,6 +51,9 @@ Place = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of footage,
 IdentityFile = Annotated[Path, typer.Option("--identity", help="File with the identities that open it.")]
 CameraId = Annotated[str | None, typer.Option("--camera", help="Whose footage; needed where several cameras' lies.")]
 LayerOption = Annotated[Layer, typer.Option("--layer", help="Which of the recorded layers.")]
+Headers = Annotated[
+    Path | None, typer.Option("--headers", help="Folder with the headers that a hold keeps (lamppost epochs hold).")
+]
 From = Annotated[str | None, typer.Option("--from", help="First moment, as 2026-03-01T12:00:00Z; UTC if not said.")]
 To = Annotated[str | None, typer.Option("--to", help="Moment to stop before, likewise.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -86,13 +89,14 @@ def open_(  # noqa: PLR0913 - each is an option of the command
     end: To = None,
     camera: CameraId = None,
     layer: LayerOption = Layer.MASKED,
+    headers: Headers = None,
     keep_gaps: Annotated[bool, typer.Option("--keep-gaps", help="Leave time without footage in the timeline.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
     """Open a span of time into one MP4, without encoding anything again."""
     identities = read_identities(identity)
-    segments = _select(find_segments(place), camera, layer, start, end)
+    segments = _select(find_segments(place, headers=headers), camera, layer, start, end)
     with private_file(out, replace=force) as file:
         joiner = Joiner(file, title=segments[0].name.camera_id, seekable=True, keep_gaps=keep_gaps)
         joined = _join(segments, identities, joiner, start, end)
@@ -108,16 +112,21 @@ def compose_(  # noqa: PLR0913 - each is an option of the command
     start: From = None,
     end: To = None,
     camera: CameraId = None,
+    released: Annotated[
+        Path | None,
+        typer.Option("--released", help="Folder that `lamppost release open` made: the sealed layer, for you."),
+    ] = None,
+    headers: Headers = None,
     keep_gaps: Annotated[bool, typer.Option("--keep-gaps", help="Leave time without footage in the timeline.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
     """Lay the sealed layer over the masked one: the original picture, for who can open both."""
     identities = [one for file in identity for one in read_identities(file)]
-    catalogue = find_segments(place)
-    masked = _select(catalogue, camera, Layer.MASKED, start, end)
+    masked = _select(find_segments(place, headers=headers), camera, Layer.MASKED, start, end)
     sealed = {
-        (one.name.camera_id, one.name.started_at): one for one in _select(catalogue, camera, Layer.SEALED, start, end)
+        (one.name.camera_id, one.name.started_at): one
+        for one in _select(find_segments(released or place), camera, Layer.SEALED, start, end)
     }
     with private_file(out, replace=force) as file, _progress() as progress:
         joiner = Joiner(file, title=masked[0].name.camera_id, seekable=True, keep_gaps=keep_gaps)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agent.core.log.leaf import Event, Fact, encode_leaf, parse_leaf
 from agent.core.log.merkle import inclusion_proof, leaf_hash, root, whole_root
-from agent.errors import LeafFormatError, LogDamagedError, StorageError
+from agent.errors import LeafFormatError, LogDamagedError, LogGapError, StorageError
 from provisioning.authority import files
 
 ENTRIES = "entries.jsonl"
@@ -66,15 +66,19 @@ class CityLog:
             hashes = self._hashes()
             leaf = encode_leaf(Event(number=len(hashes), at=at, kind=kind, facts=facts))
             self._write(leaf)
-            tree = _Hashes([*hashes, leaf_hash(leaf)])
-            size = len(hashes) + 1
-            return Entry(
-                leaf=leaf,
-                index=size - 1,
-                size=size,
-                root=root(tree, size),
-                proof=inclusion_proof(tree, size - 1, size),
-            )
+            return _entry(leaf, len(hashes), [*hashes, leaf_hash(leaf)])
+
+    def entry(self, index: int) -> Entry:
+        """Return an entry that was made before, with what shows it to be in the log as it is now.
+
+        Raises:
+            LogGapError: There is none of that number.
+            LogDamagedError: The log here is not one, or was changed.
+        """
+        lines = self._lines()
+        if not 0 <= index < len(lines):
+            raise LogGapError(f"the city's log has {len(lines)} entries and none of number {index}")
+        return _entry(lines[index], index, self._hashes())
 
     def read(self) -> tuple[Event, ...]:
         """Return all entries.
@@ -127,6 +131,11 @@ class CityLog:
                 os.close(folder)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _entry(leaf: bytes, index: int, hashes: Sequence[bytes]) -> Entry:
+    tree, size = _Hashes(hashes), len(hashes)
+    return Entry(leaf=leaf, index=index, size=size, root=root(tree, size), proof=inclusion_proof(tree, index, size))
 
 
 class _Hashes:

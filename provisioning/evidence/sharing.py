@@ -78,19 +78,33 @@ def _check_office(charter: Charter, documents: tuple[Document, ...], wish: Wish)
         raise ClauseViolationError(
             "SL-3.4", f"{wish.office} exports no footage, expected {' or '.join(charter.epochs.offices)}"
         )
+    refuse_suspended(
+        documents, camera_id=wish.camera_id, names=frozenset({wish.office}), now=wish.now, what=wish.office
+    )
+
+
+def refuse_suspended(
+    documents: Iterable[Document], *, camera_id: str, names: frozenset[str], now: datetime, what: str
+) -> None:
+    """Return unless a restriction that stands suspends the role or the holder that goes by one of `names`.
+
+    Raises:
+        ClauseViolationError: One does (JC-28).
+    """
+    documents = tuple(documents)
     lifted = {
         lifted
         for document in documents
-        if isinstance(document, Grant) and document.starts_at <= wish.now < document.ends_at
+        if isinstance(document, Grant) and document.starts_at <= now < document.ends_at
         for lifted in document.lifts
     }
     for document in documents:
-        if not isinstance(document, Restriction) or document.id in lifted or document.starts_at > wish.now:
+        if not isinstance(document, Restriction) or document.id in lifted or document.starts_at > now:
             continue
-        if document.cameras != "all" and wish.camera_id not in document.cameras:
+        if document.cameras != "all" and camera_id not in document.cameras:
             continue
-        if any(isinstance(one, SuspendRecipient) and wish.office in {one.role, one.holder} for one in document.narrows):
-            raise ClauseViolationError("JC-28", f"{wish.office} is suspended by {document.id}: {document.reason}")
+        if any(isinstance(one, SuspendRecipient) and names & {one.role, one.holder} for one in document.narrows):
+            raise ClauseViolationError("JC-28", f"{what} is suspended by {document.id}: {document.reason}")
 
 
 def _grants(row: SharingRow, basis: str, documents: tuple[Document, ...], wish: Wish) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -16,13 +16,14 @@ from pathlib import Path
 from agent.core.retention import LONGEST_SEGMENT
 from agent.core.sealing.age_file import read_header
 from agent.core.sealing.chunks import clear_size_bytes
-from agent.core.sealing.header import Header
+from agent.core.sealing.header import Header, SealedBytes, parse_header
 from agent.core.sealing.recipients import Profile
 from agent.core.segment_name import SegmentName, parse_segment_name
 from agent.core.video import Layer
 from agent.errors import FootageError, ForeignFileError, HeaderError, StorageError, TruncatedError
 
 BLOCK_BYTES = 1024 * 1024
+HEADER_SUFFIX = ".header"  # as in a folder of evidence: the same header, its file key wrapped for somebody else
 # A minute, the longest segment, at 50 Mbit/s is 375 MB; what is larger would only fill our memory.
 MAX_SEGMENT_BYTES = 512 * 1024 * 1024
 
@@ -37,11 +38,13 @@ class FoundSegment:
         path: Where it is.
         name: What its name says.
         size_bytes: How long it is.
+        header: A file with another header for it, sealed to somebody else: what a hold keeps.
     """
 
     path: Path
     name: SegmentName
     size_bytes: int
+    header: Path | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -87,8 +90,12 @@ class Envelope:
     cut_short: bool
 
 
-def find_segments(place: Path) -> Catalogue:
+def find_segments(place: Path, *, headers: Path | None = None) -> Catalogue:
     """Return what `place` holds: a folder, at any depth, or one file.
+
+    Args:
+        place: Where to look.
+        headers: A folder with headers, named like their segments; segments without one there are left out.
 
     Raises:
         StorageError: It is not there or cannot be read.
@@ -107,6 +114,9 @@ def find_segments(place: Path) -> Catalogue:
         raise StorageError(
             f"cannot read {error.filename or place}: {(error.strerror or str(error)).lower()}"
         ) from error
+    if headers is not None:
+        wrapped = ((one, headers / f"{one.name.file}{HEADER_SUFFIX}") for one in found)
+        found = [replace(one, header=header) for one, header in wrapped if header.is_file()]
     found.sort(key=lambda one: (one.name.camera_id, one.name.layer, one.name.sequence, one.path))
     return Catalogue(segments=tuple(found), foreign=tuple(sorted(foreign)))
 
@@ -143,21 +153,32 @@ def day_folder(path: Path) -> str | None:
 
 
 def read_blocks(segment: FoundSegment) -> Iterator[bytes]:
-    """Yield the sealed bytes of a segment.
+    """Yield the sealed bytes of a segment, behind its other header if it has one.
 
     Raises:
+        HeaderError: Its own header, which another one is to replace, is malformed.
         FootageError: It is too large to be a segment.
         StorageError: It cannot be read.
     """
     if segment.size_bytes > MAX_SEGMENT_BYTES:
         raise FootageError(f"{segment.path} has {segment.size_bytes} bytes, expected at most {MAX_SEGMENT_BYTES}")
+    if segment.header is None:
+        yield from _blocks(segment.path)
+        return
+    own = SealedBytes(_blocks(segment.path))
+    parse_header(own)
+    yield from _blocks(segment.header)
+    yield from own.rest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
     try:
-        descriptor = os.open(segment.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             while block := file.read(BLOCK_BYTES):
                 yield block
     except OSError as error:
-        raise StorageError(f"cannot read {segment.path}: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def read_envelope(segment: FoundSegment) -> Envelope:
@@ -168,7 +189,7 @@ def read_envelope(segment: FoundSegment) -> Envelope:
         StorageError: It cannot be read.
     """
     try:
-        header = read_header(read_blocks(segment))
+        header = read_header(_blocks(segment.path))
     except HeaderError as error:
         raise type(error)(f"{segment.path}: {error}", hint=error.hint) from error
     try:
