@@ -80,7 +80,7 @@ def play(
     witness: Callable[[RawFrame], None] = lambda _frame: None,
     reference: Fingerprint | None = None,
 ) -> Played:
-    """Record the first `frames` of a camera, whose view was commissioned or not, under a decision that lists the model."""
+    """Record the first `frames` of a camera under a decision that lists the model; its view may be commissioned."""
     clock, log, store = SystemClock(), MemoryLog(), MemoryStore(capacity_bytes=10**9)
     tally = Tally(log)
     decision = Decision(
