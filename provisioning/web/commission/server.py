@@ -195,7 +195,7 @@ class _Api:
     async def picture(self, request: Request) -> Response:
         seen = self._view.latest()
         if seen is None or not seen.picture or seen.update.number != _number(request.query_params.get("n", "0")):
-            return Response(status_code=404)
+            return Response(status_code=204)  # a newer one has taken its place
         return Response(seen.picture, media_type="image/jpeg")
 
     async def approve(self, _: Request) -> Response:

@@ -1,0 +1,2 @@
+export { Decrypter } from "age-encryption";
+export { sha256 } from "@noble/hashes/sha2.js";
