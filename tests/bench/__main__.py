@@ -42,6 +42,7 @@ def main() -> None:
             "i": lambda: storm.reconnecting(scratch),
             "j": people.against_encoding,
             "k": people.against_memcpy,
+            "l": lambda: network.seen_after_a_week_offline(scratch),
         }
         for key, measure in measurements.items():
             if wanted and key not in wanted:

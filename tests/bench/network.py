@@ -1,5 +1,6 @@
-"""What the network adds: from an official's publishing to the first frame under it, over broker, backend and link."""
+"""What the network adds: until policy is obeyed over it, and until a camera that was away is seen again."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,15 +9,24 @@ from statistics import median
 from agent.core.status import RecordingState
 from provisioning.authority.city import publish
 from provisioning.authority.drafts import Draft, sign_draft
+from provisioning.backend.store import CameraRecord, Store
 from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import DemoCamera
 from provisioning.demo.city import CAMERA, DemoCity
 from provisioning.demo.fleet import HOST, DemoFleet
 from tests.bench.measuring import Result
+from tests.fakes.network import Network
+from tests.tools.backend_process import backend_process
+from tests.tools.link_process import CameraSide
+from tests.tools.mosquitto import running_broker
 
 RATE_HZ = 10  # what the demo's grant allows
 TARGET_MS = 250 + 1000 / RATE_HZ
 ACTS = 7
+WEEK_OF_LEAVES = 7 * 24 * 360  # one in ten seconds
+SEEN_WITHIN_S = 2.0
+RECONNECTIONS = 3
+LOOK_EVERY = timedelta(milliseconds=2)
 BETWEEN_ACTS = timedelta(seconds=1.1)  # signed times are whole seconds
 SETTINGS = {
     "LAMPPOST_CAMERA__RATE_HZ": str(RATE_HZ),
@@ -85,6 +95,61 @@ def obedience_over_the_network(scratch: Path) -> Result:
         note=f"MQTT 5 over TLS 1.3 on loopback; {median(publishing_ms):.0f} ms of it are "
         "checking, signing and syncing at the city's desk",
     )
+
+
+def seen_after_a_week_offline(scratch: Path) -> Result:
+    """(l) From the TCP connection to the live status in the backend's store, a week of leaves waiting behind it."""
+    seconds: list[float] = []
+    drained: list[float] = []
+    for number in range(RECONNECTIONS):
+        with (
+            running_broker(scratch / f"l{number}") as broker,
+            Network(broker.port) as network,
+            backend_process(broker),
+        ):
+            broker.wait_for_client("backend.lamppost")
+            camera = CameraSide(broker, scratch / f"l{number}" / "camera", port=network.port)
+            camera.write_events(1)
+            _lengthen(camera, WEEK_OF_LEAVES)
+            store = Store(broker.folder.store_url)
+            camera.start()
+            network.connected.wait()
+            began = precise_now()
+            _wait_for(store, lambda record: record.status is not None)
+            seconds.append((precise_now() - began).total_seconds())
+            _wait_for(store, lambda record: record.log_next == WEEK_OF_LEAVES)
+            drained.append((precise_now() - began).total_seconds())
+            store.close()
+            camera.kill()
+    value = median(seconds)
+    return Result(
+        key="l",
+        what="from reconnecting after a week offline to the live status at the backend",
+        value=value,
+        unit="s",
+        target=f"≤ {SEEN_WITHIN_S:.0f} s",
+        met=max(seconds) <= SEEN_WITHIN_S,
+        spread=(min(seconds), max(seconds)),
+        note=f"{WEEK_OF_LEAVES} leaves wait behind it and take {median(drained):.0f} s",
+    )
+
+
+def _lengthen(camera: CameraSide, count: int) -> None:
+    """Let the log have `count` leaves, written without a sync for each."""
+    newest = max(camera.log_folder.glob("events-*.jsonl"))
+    with newest.open("a", encoding="ascii") as file:
+        for number in range(1, count):
+            facts = f'"kind":"segment-stored","padding":"{"x" * 200}"'
+            file.write(f'{{"n":{number},"at":"2026-06-01T12:00:00.000000Z",{facts}}}\n')
+
+
+def _wait_for(store: Store, there: Callable[[CameraRecord], bool]) -> None:
+    while True:
+        with store.transaction() as fleet:
+            record = fleet.cameras.get("cam-1")
+        if record is not None and there(record):
+            return
+        wait(LOOK_EVERY)
 
 
 def _first_frames(camera: DemoCamera) -> dict[str, datetime]:

@@ -11,6 +11,7 @@ import pytest
 from agent.adapters.clock import SystemClock
 from agent.adapters.paho_link import PahoBroker
 from agent.adapters.policy_store import PolicyStore
+from agent.adapters.status_file import StatusFile
 from agent.config import Config
 from agent.core.delivery import ANSWER_WITHIN_US, WINDOW
 from agent.core.messages.presence import Status
@@ -21,6 +22,7 @@ from agent.link.delivery import BATCH_BYTES
 from agent.link.postbox import ANSWER_WITHIN
 from agent.ports import Outgoing
 from agent.recorder.policy_intake import PolicyIntake
+from tests.fakes import payloads
 from tests.fakes.broker import FakeBroker
 from tests.fakes.city import recording_city
 from tests.fakes.clock import NOON, FakeClock
@@ -118,17 +120,32 @@ def test_over_a_slow_network_status_comes_first_then_policy_and_log_both_arrive(
     session.close()
 
     arrived = config.policy.inbox / "policy.bundle"
-    first: list[int] = []
     with Network(broker.port, bits_per_s=64_000) as network, running_link(config, through(network, broker)):
-        backend.hear_until(way, lambda: bool(backend.statuses))
-        first.append(len(backend.leaves))
         backend.hear_until(way, lambda: len(backend.leaves) == 300)
         wait_until(arrived.exists)
 
         assert network.connections == 1  # slow is not dead
 
-    assert first[0] < 300
+    assert backend.leaves_before_status == 0
     assert arrived.read_bytes() == bundle
+    assert backend.leaves == whole_log(config)
+
+
+def test_what_changes_while_a_backlog_waits_is_told_past_it(tmp_path: Path) -> None:
+    broker, backend = FakeBroker(), FakeBackend()
+    config = link_config(tmp_path)
+    config.state.runtime.mkdir(parents=True)
+    write_leaves(config, 1000)
+    hearing = backend.session(broker)
+
+    with running_link(config, broker):
+        until(broker, lambda: len(broker.payloads("up/log")) == WINDOW)  # and waits: nobody acknowledges
+        StatusFile(config.state.runtime / "status.json").write(payloads.recorder(CAMERA, at=SystemClock().now()))
+        until(broker, lambda: Status.from_bytes(broker.payloads("up/status")[-1]).recorder is not None)
+        sent_before = len(broker.payloads("up/log"))
+        backend.hear_until(broker, lambda: len(backend.leaves) == 1000, session=hearing)
+
+    assert sent_before == WINDOW
     assert backend.leaves == whole_log(config)
 
 

@@ -128,12 +128,14 @@ class FakeBackend:
         leaves: What is stored, by index; index k is at place k.
         duplicates: How many leaves came that it had already.
         statuses: How many came.
+        leaves_before_status: How many leaves were stored when the first status came.
     """
 
     leaves: list[bytes] = field(default_factory=list)
     duplicates: int = 0
     statuses: int = 0
     births: int = 0
+    leaves_before_status: int | None = None
 
     def hear(self, session: BrokerSession, timeout: timedelta = timedelta(milliseconds=100)) -> None:
         """Take in what has come and acknowledge it. Raises SessionLostError."""
@@ -142,7 +144,10 @@ class FakeBackend:
                 continue
             if happening.topic.endswith(Leaf.LOG.value):
                 self._store(session, LogBatch.from_bytes(happening.payload))
-            self.statuses += happening.topic.endswith(Leaf.STATUS.value)
+            if happening.topic.endswith(Leaf.STATUS.value):
+                if not self.statuses:
+                    self.leaves_before_status = len(self.leaves)
+                self.statuses += 1
             self.births += happening.topic.endswith(Leaf.BIRTH.value)
 
     def _store(self, session: BrokerSession, batch: LogBatch) -> None:
@@ -160,11 +165,11 @@ class FakeBackend:
         gone = Outgoing(topic=f"lamppost/v1/cam/{CAMERA}/down/gone", payload=b"")
         return broker.connect(gone, ["lamppost/v1/cam/+/up/#"], resume=False)
 
-    def hear_until(self, broker: Broker, done: Callable[[], bool]) -> None:
-        """Listen, over as many connections as it takes, until `done`."""
+    def hear_until(self, broker: Broker, done: Callable[[], bool], *, session: BrokerSession | None = None) -> None:
+        """Listen, over as many connections as it takes and `session` first if there is one, until `done`."""
         clock = SystemClock()
         deadline_us = clock.monotonic_us() + int(PATIENCE_S * 1_000_000)
-        session = self.session(broker)
+        session = session or self.session(broker)
         try:
             while not done():
                 assert clock.monotonic_us() < deadline_us, f"it did not happen; {len(self.leaves)} leaves"

@@ -45,6 +45,7 @@ class Network:
     Attributes:
         target_port: As given; another one is for the connections that follow.
         connections: How many there have been.
+        connected: Set at each new one.
     """
 
     def __init__(self, target_port: int, *, bits_per_s: int | None = None) -> None:
@@ -57,6 +58,7 @@ class Network:
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self.port = int(self._listener.getsockname()[1])
         self.connections = 0
+        self.connected = threading.Event()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -98,5 +100,6 @@ class Network:
                     for end in (camera, broker):
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE_BYTES)
                 self.connections += 1
+                self.connected.set()
                 self._sockets += [camera, broker]
                 self._wires += [_Wire(camera, broker, self), _Wire(broker, camera, self)]
