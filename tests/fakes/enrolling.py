@@ -91,3 +91,40 @@ def camera_config(folder: Path, office: Office, **camera: Any) -> Config:
         },
     }
     return Config(**sections)
+
+
+CONFIG = """\
+[camera]
+source = "{source}"
+width_px = 640
+height_px = 480
+[storage]
+footage = "{folder}/footage"
+capacity_mib = 64
+keep_free_mib = 0
+[state]
+folder = "{folder}/state"
+runtime = "{folder}/run"
+[policy]
+root = "{folder}/root.json"
+inbox = "{folder}/inbox"
+outbox = "{folder}/outbox"
+[link]
+authority = "{folder}/etc/authority.pem"
+credential = "{folder}/link/credential.pem"
+folder = "{folder}/link"
+[enrolment]
+offices = "{folder}/offices"
+folder = "{folder}/link/enrolment"
+card = "{folder}/boot/order.json"
+"""
+
+
+def write_config(folder: Path, office: Office, *, source: str, root: bytes) -> Path:
+    """Write what is in an unenrolled camera's image; return its configuration file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "offices").write_text(office.public.public_bytes_raw().hex() + "\n", encoding="ascii")
+    (folder / "root.json").write_bytes(root)
+    path = folder / "lamppost.toml"
+    path.write_text(CONFIG.format(folder=folder, source=source), encoding="utf-8")
+    return path
