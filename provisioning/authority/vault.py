@@ -3,6 +3,7 @@
     VAULT/vault.age                          the vault's own identity, under a passphrase
     VAULT/days/2026-11-28.masked.custodian.age   one day, one layer, one role
     VAULT/days/2026-11-28.masked.extended.custodian.age   likewise, of footage that is kept longer
+    VAULT/days/2026-11-28.masked.custodian.pub   its recipient: what cameras seal to, and what a receipt names
     VAULT/holds/h-custodian-2026-001.age     what one hold keeps open when the day is destroyed
     VAULT/requests/q-17.age                  what shares of the sealed layer travel to, until the request is over
     VAULT/shares/…                           shares of the sealed layer's keys (provisioning/release/shares.py)
@@ -37,6 +38,7 @@ VAULT_FILE = "vault.age"
 DAYS_FOLDER = "days"
 HOLDS_FOLDER = "holds"
 REQUESTS_FOLDER = "requests"
+PUBLIC_SUFFIX = ".pub"
 MAX_IDENTITY_BYTES = 64 * 1024
 
 # C2SP age, "The scrypt recipient type". 2^16 takes 64 MiB and a quarter of a second on a laptop of 2026; more
@@ -120,6 +122,19 @@ class Vault:
         """Return the identity that shares for one request travel to; it is made and kept the first time."""
         return self._made(self._folder / REQUESTS_FOLDER / f"{request_id}.age")
 
+    def stored_hold(self, hold_id: str) -> Identity:
+        """Return the identity that opens what a hold keeps.
+
+        Raises:
+            StorageError: There is none, or no longer.
+        """
+        path = self._folder / HOLDS_FOLDER / f"{hold_id}.age"
+        if not path.exists():
+            raise StorageError(
+                f"the vault has no key for hold {hold_id}", hint="lamppost epochs hold makes one; it dies with the hold"
+            )
+        return self._read(path)
+
     def stored_opener(self, request_id: str) -> Identity:
         """Return the identity that shares for one request travel to.
 
@@ -135,7 +150,7 @@ class Vault:
 
     def forget_opener(self, request_id: str) -> None:
         """Destroy what shares for one request travelled to; letters that are still around open for nobody."""
-        _remove(self._folder / REQUESTS_FOLDER, [f"{request_id}.age"])
+        _remove(self._folder / REQUESTS_FOLDER, [f"{request_id}.age", f"{request_id}{PUBLIC_SUFFIX}"])
 
     def _made(self, path: Path) -> Identity:
         if path.exists():
@@ -144,6 +159,7 @@ class Vault:
         made = PostQuantumIdentity.generate()
         sealer = Sealer([self._identity.recipient])
         sealed = sealer.header + sealer.push(_text_of(made).encode()) + sealer.finish()
+        files.write_whole(path.with_suffix(PUBLIC_SUFFIX), f"{made.recipient}\n".encode(), mode=files.PRIVATE)
         files.write_new(path, sealed, mode=files.PRIVATE)
         return made
 
@@ -196,7 +212,10 @@ def destroy(folder: Path, keys: Iterable[DayKey]) -> None:
     Raises:
         StorageError: The disk refuses.
     """
+    # The identities first: what is left of a torn removal opens nothing.
+    keys = tuple(keys)
     _remove(folder / DAYS_FOLDER, [key.file_name for key in keys])
+    _remove(folder / DAYS_FOLDER, [f"{key.stem}{PUBLIC_SUFFIX}" for key in keys])
 
 
 def destroy_hold(folder: Path, hold_id: str) -> None:
@@ -205,7 +224,29 @@ def destroy_hold(folder: Path, hold_id: str) -> None:
     Raises:
         StorageError: The disk refuses.
     """
-    _remove(folder / HOLDS_FOLDER, [f"{hold_id}.age"])
+    _remove(folder / HOLDS_FOLDER, [f"{hold_id}.age", f"{hold_id}{PUBLIC_SUFFIX}"])
+
+
+def recipient_of(folder: Path, key: DayKey) -> str:
+    """Return what cameras seal to for `key`; no passphrase is needed to know.
+
+    Raises:
+        StorageError: The vault has no such key.
+    """
+    return _public(folder / DAYS_FOLDER / f"{key.stem}{PUBLIC_SUFFIX}")
+
+
+def hold_recipient(folder: Path, hold_id: str) -> str:
+    """Return what a hold's segments are sealed to.
+
+    Raises:
+        StorageError: The vault has no key for it.
+    """
+    return _public(folder / HOLDS_FOLDER / f"{hold_id}{PUBLIC_SUFFIX}")
+
+
+def _public(path: Path) -> str:
+    return files.read_capped(path, max_bytes=MAX_IDENTITY_BYTES).decode("utf-8", "replace").strip()
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:

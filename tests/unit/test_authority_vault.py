@@ -51,7 +51,7 @@ def test_nothing_in_the_vault_is_clear_or_for_others(tmp_path: Path) -> None:
     secret = open_vault(tmp_path / "vault", PASSPHRASE).identity(TODAY).reveal()
 
     stored = [path for path in (tmp_path / "vault").rglob("*") if path.is_file()]
-    assert len(stored) == 2
+    assert len(stored) == 3  # and the recipient, which is public
     assert not any(secret.encode() in path.read_bytes() or b"AGE-SECRET" in path.read_bytes() for path in stored)
     assert {stat.S_IMODE(path.stat().st_mode) for path in stored} == {0o600}
     assert stat.S_IMODE((tmp_path / "vault").stat().st_mode) == 0o700
