@@ -9,7 +9,6 @@
 #   make coverage  fail if a line or a branch of agent/core/policy is not tested
 #   make contract  the MQTT contract as a page for integrators, in dist/contract.html
 #   make page    put the age library that its lock names into the page that verifies evidence (needs npm)
-#   make page    put the age library that its lock names into the page that verifies evidence (needs npm)
 #   make models  fetch the net that sees people, by name, version and SHA-256
 #   make privacy how much of people can be seen in what is stored (ONLY=busy,empty PRIVACY="--seconds 30 --json FILE")
 #   make deb     the camera's package, dist/lamppost-agent_*.deb (SUITE=bookworm|trixie ARCH=amd64|arm64; both processors)
@@ -80,6 +79,7 @@ cluster: setup
 	$(BIN)/pytest tests/system/test_ejabberd_cluster.py
 
 coverage: setup
+	@mkdir -p build
 	$(BIN)/coverage run --data-file=build/coverage --source=agent/core/policy -m pytest -q \
 	  tests/unit/test_policy_*.py tests/unit/test_bundle.py tests/component/test_policy_*.py tests/component/test_authority_meets_device.py
 	$(BIN)/coverage report --data-file=build/coverage --fail-under=100 --show-missing --skip-covered
@@ -89,9 +89,6 @@ contract: setup
 	$(BIN)/python -m provisioning.backend.contract yaml > provisioning/backend/asyncapi.yaml
 	$(BIN)/python -m provisioning.backend.contract html > dist/contract.html
 	@echo dist/contract.html
-
-page:
-	cd provisioning/web/evidence/age && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
 
 page:
 	cd provisioning/web/evidence/age && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build
