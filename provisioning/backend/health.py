@@ -23,6 +23,7 @@ SILENT_AFTER = 3 * STATUS_EVERY
 POLICY_TAKEN_WITHIN = timedelta(minutes=5)
 RENEWAL_TROUBLE_AT = timedelta(days=7)  # of the 20 in which renewing was tried every ten minutes
 WARM_CELSIUS = 80  # a Raspberry Pi slows itself down from here (BCM2711's soft limit)
+LEARNS_WITHIN = timedelta(minutes=10)  # of a start, what the scene looks like; until then all is hidden
 LAG_LEAVES = 1_000  # at one leaf every ten seconds, three hours
 BUSY_RATIO = 2.0
 
@@ -67,7 +68,7 @@ def assess(camera: CameraRecord, *, now: datetime) -> tuple[Finding, ...]:
         findings.append(
             Finding(severity=Severity.WARNING, what="leaves lost", words=f"{camera.log_lost} leaves never arrived")
         )
-    return tuple(sorted(findings, key=lambda one: (-one.severity, one.what)))
+    return tuple(sorted(findings, key=lambda one: -one.severity))  # of two that are as bad, presence tells more
 
 
 def worst(findings: tuple[Finding, ...]) -> Severity:
@@ -138,16 +139,22 @@ def _recorder(status: Status) -> Iterator[Finding]:
         yield _critical(f"camera {recorder.camera.state.value}", recorder.camera.last_event or "no pictures")
     yield from _keys(recorder)
     yield from _storage(recorder)
-    if recorder.frames.failed_closed and recorder.frames.captured:
-        ratio = recorder.frames.failed_closed / recorder.frames.captured
-        if ratio > 0.01:  # noqa: PLR2004 - one frame in a hundred; a warm-up alone is far below on any day
-            yield _warning("failed closed", f"{ratio:.0%} of frames hidden: {recorder.frames.failed_closed_reason}")
+    yield from _failed_closed(recorder)
     if recorder.frames.dropped:
         yield _notice("frames dropped", f"{recorder.frames.dropped} since the recorder started")
     if recorder.encoder_errors:
         yield _notice("encoder errors", f"{recorder.encoder_errors}, last: {recorder.encoder_error}")
     if recorder.clock_quality is ClockQuality.UNKNOWN:
         yield _notice("clock", "nothing disciplines its clock")
+
+
+def _failed_closed(recorder: RecorderStatus) -> Iterator[Finding]:
+    ratio = recorder.frames.failed_closed / recorder.frames.captured if recorder.frames.captured else 0.0
+    if ratio <= 0.01:  # noqa: PLR2004 - one frame in a hundred; a warm-up alone is far below on any day
+        return
+    words = f"{ratio:.0%} of frames hidden: {recorder.frames.failed_closed_reason}"
+    just_started = recorder.updated_at - recorder.started_at < LEARNS_WITHIN
+    yield _notice("starting", words) if just_started else _warning("failed closed", words)
 
 
 def _keys(recorder: RecorderStatus) -> Iterator[Finding]:

@@ -6,13 +6,16 @@ with the name of who asked, and the backend sends it.
 
 import json
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import JsonValue
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +36,11 @@ app = typer.Typer(no_args_is_help=True)
 LOOK_EVERY = timedelta(seconds=1)
 ANSWER_EVERY = timedelta(milliseconds=100)
 MAX_KEY_BYTES = 4096
+TITLES = ("does", "policy", "frames", "log", "heard")
+MOST_WANTED_FIRST = (0, 4, 1, 3, 2)
+LEAST_HEALTH = 30
+GAP = 2
+ABSENT = frozenset({"offline", "stopped", "silent"})  # what it told last is how it was
 STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan", Severity.WELL: "green"}
 
 CameraArgument = Annotated[str, typer.Argument(help="The camera's id.")]
@@ -46,7 +54,7 @@ def list_cameras(backend: BackendOption, *, store: StoreOption = None, as_json: 
     if as_json:
         desk.write_json([_as_json(camera, now=now) for camera in _worst_first(cameras, now=now)])
     else:
-        Console(stderr=True).print(fleet_table(cameras, now=now))
+        Console(stderr=True).print(FleetTable(cameras=cameras, now=now))
 
 
 @app.command()
@@ -55,12 +63,10 @@ def show(
 ) -> None:
     """Show all that is known about one camera."""
     now = clock.precise_now()
-    kept = _open(backend, store)
-    with kept.transaction() as fleet:
+    with closing(_open(backend, store)) as kept, kept.transaction() as fleet:
         known = fleet.cameras.get(camera)
         incidents = fleet.incidents.all(camera)
         commands = fleet.commands.of(camera)
-    kept.close()
     if known is None:
         raise UsageError(f"no camera {camera} was ever heard of", hint="lamppost fleet list")
     if as_json:
@@ -72,16 +78,16 @@ def show(
         return
     console = Console(stderr=True)
     for finding in assess(known, now=now):
-        console.print(_finding_text(finding))
+        console.print(_finding_text(finding), soft_wrap=True)
     for line in _detail_lines(known, now=now):
-        console.print(line, markup=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for incident in incidents:
         when = span(now - incident.last_at)
-        console.print(f"incident: {incident.kind}, {incident.count} times, {when} ago: {incident.words}", markup=False)
+        words = f"incident: {incident.kind}, {incident.count} times, {when} ago: {incident.words}"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
     for one in commands[:5]:
-        console.print(
-            f"command: {one.name} by {one.asked_by}, {span(now - one.asked_at)} ago: {_outcome(one)}", markup=False
-        )
+        words = f"command: {one.name} by {one.asked_by}, {span(now - one.asked_at)} ago: {_outcome(one)}"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -126,13 +132,12 @@ def command(  # noqa: PLR0913 - each is an option of the command
     made = make_command(camera, name, _parse_args(args), now=clock.utc_now(), life=timedelta(seconds=life_s))
     if key is not None:
         made = _signed(made, key, passphrase_file)
-    kept = _open(backend, store)
-    with kept.transaction() as fleet:
-        if fleet.cameras.get(camera) is None:
-            raise UsageError(f"no camera {camera} was ever heard of", hint="lamppost fleet list")
-        ask(fleet, made, by=operator())
-    answered = _wait_for_answer(kept, made)
-    kept.close()
+    with closing(_open(backend, store)) as kept:
+        with kept.transaction() as fleet:
+            if fleet.cameras.get(camera) is None:
+                raise UsageError(f"no camera {camera} was ever heard of", hint="lamppost fleet list")
+            ask(fleet, made, by=operator())
+        answered = _wait_for_answer(kept, made)
     reply = answered.reply
     if reply is None:
         hint = "is the backend running?" if answered.sent_at is None else f"lamppost fleet show {camera}"
@@ -147,39 +152,77 @@ def command(  # noqa: PLR0913 - each is an option of the command
         desk.say(f"{camera}: {name}: {reply.outcome.value}")
 
 
-def fleet_table(cameras: tuple[CameraRecord, ...], *, now: datetime) -> Group:
-    """Return the fleet as a table with a headline, what is wrong first."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("camera", "health", "does", "policy", "frames", "log", "heard"):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetTable:
+    """The fleet as a table with a headline, what is wrong first; as many columns as there is room for.
+
+    A camera's name is never cut, and what is wrong with it gets what room the rest leaves.
+
+    Attributes:
+        cameras: Every camera.
+        now: Current UTC time.
+    """
+
+    cameras: tuple[CameraRecord, ...]
+    now: datetime
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _headline(self.cameras, now=self.now)
+        rows = [(camera, assess(camera, now=self.now)) for camera in _worst_first(self.cameras, now=self.now)]
+        cells = [_cells(camera, findings, now=self.now) for camera, findings in rows]
+        names = max((len(camera.camera_id) for camera in self.cameras), default=0)
+        widths = [
+            max(cell_len(text) for text in (title, *column))
+            for title, column in zip(TITLES, zip(*cells, strict=True), strict=False)
+        ]
+        shown = _columns_that_fit(widths, options.max_width - names)
+        left = options.max_width - names - sum(widths[place] + GAP for place in shown) - GAP
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
+        table.add_column("camera", no_wrap=True, min_width=names)
         # `fleet show` says all of what is wrong; here one line a camera keeps the table a table.
-        table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=16 if title == "health" else None)
-    for camera in _worst_first(cameras, now=now):
-        findings = assess(camera, now=now)
-        table.add_row(
-            Text(camera.camera_id, style=STYLES[worst(findings)]),
-            _finding_text(findings[0], more=len(findings) - 1) if findings else Text("well", style="green"),
-            *_cells(camera, now=now),
-        )
-    return Group(_headline(cameras, now=now), table)
+        table.add_column("health", no_wrap=True, overflow="ellipsis", max_width=max(left, LEAST_HEALTH))
+        for place in shown:
+            table.add_column(TITLES[place], no_wrap=True, min_width=widths[place])
+        for (camera, findings), texts in zip(rows, cells, strict=True):
+            table.add_row(
+                Text(camera.camera_id, style=STYLES[worst(findings)]),
+                _finding_text(findings[0], more=len(findings) - 1) if findings else Text("well", style="green"),
+                *(texts[place] for place in shown),
+            )
+        yield table
+
+
+def _columns_that_fit(widths: list[int], room: int) -> list[int]:
+    """Return the places of the columns there is room for beside the health of a camera, in their order."""
+    room -= LEAST_HEALTH + GAP
+    shown = []
+    for place in MOST_WANTED_FIRST[: len(widths)]:
+        if place < len(widths) and widths[place] + GAP <= room:
+            shown.append(place)
+            room -= widths[place] + GAP
+    return sorted(shown)
 
 
 def _headline(cameras: tuple[CameraRecord, ...], *, now: datetime) -> Text:
     levels = [worst(assess(camera, now=now)) for camera in cameras]
     online = sum(camera.birth is not None and camera.birth.online for camera in cameras)
-    text = Text(f"{len(cameras)} cameras, {online} online")
+    text = Text(f"{len(cameras)} camera{'' if len(cameras) == 1 else 's'}, {online} online")
     for level in (Severity.CRITICAL, Severity.WARNING, Severity.NOTICE):
         if count := levels.count(level):
             text.append(f", {count} {level.name.lower()}", style=STYLES[level])
     return text
 
 
-def _cells(camera: CameraRecord, *, now: datetime) -> tuple[str, str, str, str, str]:
+def _cells(camera: CameraRecord, findings: tuple[Finding, ...], *, now: datetime) -> tuple[str, str, str, str, str]:
+    """Return what `TITLES` names."""
     recorder = None if camera.status is None else camera.status.recorder
     does, frames = "—", "—"
     if recorder is not None:
         does = recorder.state.value
         if recorder.decision.intended_use:
             does += f" for {recorder.decision.intended_use}"
+        if ABSENT & {one.what for one in findings}:
+            does = f"was {does}"
         frames = f"{recorder.frames.stored}/{recorder.frames.captured}"
     reported = None if camera.reported is None else camera.reported.desired
     policy = "—" if reported is None else "current" if reported.digest == camera.desired_digest else "older"
@@ -190,10 +233,8 @@ def _cells(camera: CameraRecord, *, now: datetime) -> tuple[str, str, str, str, 
 
 
 def _finding_text(finding: Finding, *, more: int = 0) -> Text:
-    text = Text(f"{finding.what}: {finding.words}", style=STYLES[finding.severity])
-    if more:
-        text.append(f" (and {more} more)", style="dim")
-    return text
+    count = f" (+{more})" if more else ""  # before the words, which may be cut
+    return Text(f"{finding.what}{count}: {finding.words}", style=STYLES[finding.severity])
 
 
 def _detail_lines(camera: CameraRecord, *, now: datetime) -> list[str]:
@@ -230,7 +271,7 @@ def _watch_as_table(cameras: Callable[[], tuple[CameraRecord, ...]], times: int 
         while times is None or looks < times:
             if looks:
                 clock.wait(LOOK_EVERY)
-            live.update(fleet_table(cameras(), now=clock.precise_now()), refresh=True)
+            live.update(FleetTable(cameras=cameras(), now=clock.precise_now()), refresh=True)
             looks += 1
 
 
@@ -328,11 +369,8 @@ def _signed(made: Command, key_file: Path, passphrase_file: Path | None) -> Comm
 
 
 def _cameras(backend: Path, store: str | None) -> tuple[CameraRecord, ...]:
-    kept = _open(backend, store)
-    with kept.transaction() as fleet:
-        cameras = fleet.cameras.all()
-    kept.close()
-    return cameras
+    with closing(_open(backend, store)) as kept, kept.transaction() as fleet:
+        return fleet.cameras.all()
 
 
 def _open(backend: Path, store: str | None) -> Store:

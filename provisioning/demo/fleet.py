@@ -23,7 +23,7 @@ from provisioning.backend.ca import FleetAuthority, make_private_key, make_reque
 from provisioning.backend.installation import BackendFolder, Listening, install
 from provisioning.backend.store import CameraRecord, Store
 from provisioning.clock import wait
-from provisioning.commands.fleet import fleet_table
+from provisioning.commands.fleet import FleetTable
 
 HOST = "localhost"
 LOOPBACK = "127.0.0.1"
@@ -89,7 +89,7 @@ class DemoFleet:
 
     def table(self, now: datetime) -> RenderableType:
         """Return the fleet as `lamppost fleet watch` shows it."""
-        return fleet_table(self._cameras(), now=now)
+        return FleetTable(cameras=self._cameras(), now=now)
 
     def wait_for(
         self,

@@ -8,7 +8,15 @@ import pytest
 from agent.core.messages.policy import BundleReceipt, Reported
 from agent.core.messages.presence import BoardStatus, QueueStatus
 from agent.core.policy.clock import ClockQuality
-from agent.core.status import CameraState, CameraStatus, DecisionStatus, RecordingState, StorageState, StorageStatus
+from agent.core.status import (
+    CameraState,
+    CameraStatus,
+    DecisionStatus,
+    FrameCounts,
+    RecordingState,
+    StorageState,
+    StorageStatus,
+)
 from provisioning.backend.health import Severity, assess, worst
 from provisioning.backend.store import CameraRecord
 from tests.fakes.payloads import NOON, birth, recorder, status
@@ -92,6 +100,24 @@ CASES: list[tuple[CameraRecord, str, Severity]] = [
 @pytest.mark.parametrize(("record", "what", "severity"), CASES)
 def test_each_trouble_has_its_name_and_its_weight(record: CameraRecord, what: str, severity: Severity) -> None:
     assert [(one.what, one.severity) for one in assess(record, now=NOON)] == [(what, severity)]
+
+
+def test_what_is_hidden_while_the_scene_is_learned_is_no_trouble_yet() -> None:
+    hidden = FrameCounts(captured=100, stored=60, failed_closed=40, failed_closed_reason="learning")
+
+    just_started = recording(frames=hidden, started_at=NOON - timedelta(minutes=2))
+    assert [one.severity for one in assess(just_started, now=NOON)] == [Severity.NOTICE]
+    (finding,) = assess(recording(frames=hidden), now=NOON)
+    assert (finding.what, finding.severity) == ("failed closed", Severity.WARNING)
+
+
+def test_that_it_is_away_comes_before_what_it_told_last() -> None:
+    away = birth(online=False).model_copy(update={"reason": "stopped"})
+    told = status(recording=recorder(storage=StorageStatus(state=StorageState.HELD)))
+
+    findings = assess(camera(birth=away, status=told), now=NOON)
+
+    assert [one.what for one in findings] == ["stopped", "held full"]
 
 
 def test_a_refused_bundle_says_why() -> None:
