@@ -5,9 +5,9 @@
   is one number a frame.
 * *Lean* is the angle of what is nearly upright: poles, corners of houses, frames of windows.
 * The *outline* is made as the reference of the drift guard is (`agent.core.masking.drift`), over a
-  few seconds instead of half a minute: for each of 160 cells across, whether an edge stayed. Who walks
-  by leaves nothing; who stands leaves strokes, two cells for a face at ten metres. It has no
-  brightness and no colour, and cannot be made into a picture again.
+  few seconds instead of half a minute: for each of 160 cells across, whether an edge stayed and in which
+  of eight directions it runs. Who walks by leaves nothing; who stands leaves strokes, two cells for a
+  face at ten metres. It has no brightness and no colour, and cannot be made into a picture again.
 
 Pure: numpy in, values out.
 """
@@ -89,12 +89,18 @@ def _smooth(luma: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class Outline:
-    """Where edges stay, made of the looks of the last seconds."""
+    """Where edges stay, made of the looks of the last seconds.
+
+    Attributes:
+        columns: Cells across.
+        rows: Cells down; 0 before there is one.
+        codes: For each cell 0, or 1 + the direction of its edge, as in `Fingerprint`.
+    """
 
     def __init__(self) -> None:
         self._making = [Commissioning(), Commissioning()]  # the second is half as old as the first
         self._taken = [0, 0]
-        self.columns, self.rows, self.bits = COLUMNS, 0, b""
+        self.columns, self.rows, self.codes = COLUMNS, 0, b""
 
     def add(self, analysis: Plane) -> None:
         """Take in a look; every few of them the outline is a new one."""
@@ -110,33 +116,34 @@ class Outline:
         try:
             made = self._making[0].finish()
         except FeaturelessError:
-            self.rows, self.bits = 0, b""
+            self.rows, self.codes = 0, b""
         else:
-            cells = np.frombuffer(made.codes, np.uint8) > 0
-            self.rows, self.bits = made.rows, np.packbits(cells).tobytes()
+            self.rows, self.codes = made.rows, made.codes
         self._making = [self._making[1], Commissioning()]
         self._taken = [self._taken[1], 0]
 
 
-def without_hidden(outline: Outline, grid: bytes, size: FrameSize) -> bytes:
-    """Return the bits of an outline without the cells that hidden macroblocks reach.
+def strokes(outline: Outline, grid: bytes, size: FrameSize) -> bytes:
+    """Return an outline as `AimingUpdate.outline`, without the cells that hidden macroblocks reach.
 
     Args:
         outline: Of a stream.
         grid: One bit a macroblock of it, as `AimingUpdate.zones_grid`; empty hides nothing.
         size: The stream's.
     """
-    if not grid or not outline.bits:
-        return outline.bits
-    rows, columns = grid_shape(size)
-    hidden = np.unpackbits(np.frombuffer(grid, np.uint8), count=rows * columns).reshape(rows, columns)
-    flat = np.unpackbits(np.frombuffer(outline.bits, np.uint8), count=outline.rows * outline.columns)
-    cells = flat.reshape(outline.rows, outline.columns)
-    for row, column in np.argwhere(hidden):
-        top, bottom = _cells(row, outline.rows, size.height_px)
-        left, right = _cells(column, outline.columns, size.width_px)
-        cells[top:bottom, left:right] = 0
-    return np.packbits(cells).tobytes()
+    if not outline.codes:
+        return b""
+    cells = np.frombuffer(outline.codes, np.uint8).reshape(outline.rows, outline.columns).copy()
+    if grid:
+        rows, columns = grid_shape(size)
+        hidden = np.unpackbits(np.frombuffer(grid, np.uint8), count=rows * columns).reshape(rows, columns)
+        for row, column in np.argwhere(hidden):
+            top, bottom = _cells(row, outline.rows, size.height_px)
+            left, right = _cells(column, outline.columns, size.width_px)
+            cells[top:bottom, left:right] = 0
+    pairs = cells.reshape(-1)
+    packed: bytes = (pairs[0::2] << 4 | pairs[1::2]).astype(np.uint8).tobytes()
+    return packed
 
 
 def _cells(block: int, count: int, length_px: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from agent.adapters.aiming_files import SOCKET_FILE, put_refusal, take_request
 from agent.adapters.reference_view import ReferenceView
-from agent.core.aiming import EVERY_US, LONGEST, Outline, lean_degrees, sharpness, without_hidden
+from agent.core.aiming import EVERY_US, LONGEST, Outline, lean_degrees, sharpness, strokes
 from agent.core.masking.blocks import BlockMask
 from agent.core.masking.drift import Commissioning
 from agent.core.masking.masker import MaskMismatchError, compile_zones
@@ -189,7 +189,7 @@ class Aiming:
         if frame.analysis is not None:
             outline.add(frame.analysis)
         grid, mismatch = self._grid(decision)
-        bits = b"" if mismatch else without_hidden(outline, grid, size)
+        drawn = b"" if mismatch else strokes(outline, grid, size)
         return AimingUpdate(
             window=window.asked.window,
             until=window.until,
@@ -200,7 +200,7 @@ class Aiming:
             width_px=size.width_px,
             height_px=size.height_px,
             rotation_degrees=0 if self._mode is None else self._mode.rotation_degrees,
-            shown=Shown.OUTLINE if bits else Shown.NOTHING,
+            shown=Shown.OUTLINE if drawn else Shown.NOTHING,
             reason=decision.reason,
             policy_digest=decision.policy_digest,
             sources=decision.sources,
@@ -211,9 +211,9 @@ class Aiming:
             mismatch=mismatch,
             focus=sharpness(frame.pixels.y),
             roll_degrees=None if frame.analysis is None else lean_degrees(frame.analysis),
-            outline=bits,
-            outline_columns=outline.columns if bits else 0,
-            outline_rows=outline.rows if bits else 0,
+            outline=drawn,
+            outline_columns=outline.columns if drawn else 0,
+            outline_rows=outline.rows if drawn else 0,
             reference=self._approving.told(),
         )
 

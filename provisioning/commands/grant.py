@@ -10,29 +10,49 @@ from typing import Annotated
 import typer
 
 from agent.core.policy.roles import GRANTS
+from agent.errors import UsageError
 from provisioning.authority import desk
 from provisioning.authority.city import CityFolder, read_city
-from provisioning.authority.compose import compose_grant
+from provisioning.authority.compose import Act, compose_grant
 from provisioning.authority.drafts import check_draft, draft_renewal
 from provisioning.authority.summary import pages_of
 from provisioning.clock import utc_now
+from provisioning.commissioning.amending import amended_grant
+from provisioning.commissioning.reading import read_proposal
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
 def draft(
-    spec: Annotated[Path, typer.Argument(help="What to permit, as TOML; see provisioning/README.md.")],
     city: desk.CityOption,
     out: Annotated[Path, typer.Option(help="Where to write the draft; must not exist yet.")],
+    spec: Annotated[
+        Path | None, typer.Argument(help="What to permit, as TOML; see provisioning/README.md.", show_default=False)
+    ] = None,
     *,
+    from_proposal: Annotated[
+        Path | None,
+        typer.Option(help="Private areas that a technician drew; without SPEC the grant in force is amended."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why the grant is amended; without SPEC.")] = None,
     replaces: Annotated[list[str] | None, typer.Option(help="Id of a grant that this one takes the place of.")] = None,
     issued_by: Annotated[str | None, typer.Option(help="The office that drafts it, if the file does not say.")] = None,
 ) -> None:
-    """Draft a grant from a file, cross-checked against the charter."""
+    """Draft a grant from a file, or from what a technician drew, cross-checked against the charter."""
     published = read_city(CityFolder(path=city))
-    grant = compose_grant(desk.read_text(spec), published, now=utc_now(), issued_by=issued_by)
-    withdrawn = tuple(f"{GRANTS}/{replaced}.json" for replaced in replaces or ())
+    replaced = tuple(replaces or ())
+    if spec is not None:
+        drawn = "" if from_proposal is None else read_proposal(from_proposal).zones_toml()
+        # Before it, because what follows a table belongs to the table.
+        grant = compose_grant(drawn + desk.read_text(spec), published, now=utc_now(), issued_by=issued_by)
+    elif from_proposal is not None and issued_by is not None and reason is not None:
+        act = Act(office=issued_by, reason=reason, now=utc_now())
+        grant, amended = amended_grant(published, read_proposal(from_proposal), act)
+        replaced = (*replaced, amended)
+    else:
+        raise UsageError("what is to be permitted?", hint="a SPEC, or --from-proposal with --issued-by and --reason")
+    withdrawn = tuple(f"{GRANTS}/{one}.json" for one in dict.fromkeys(replaced))
     proposed = desk.draft_of(published, [grant], withdrawn)
     checked = check_draft(proposed, None, now=utc_now())
     desk.show_pages(pages_of(checked))

@@ -15,6 +15,7 @@ from agent.errors import UsageError
 from provisioning.authority import desk
 from provisioning.authority.compose import Act, compose, read_instant, read_schedule, read_zones
 from provisioning.clock import utc_now
+from provisioning.commissioning.reading import drawn_for
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -31,6 +32,7 @@ def restrict(  # noqa: C901, PLR0913 - one option, and one branch, for each thin
     no_originals: Annotated[bool, typer.Option("--no-originals", help="Keep no originals.")] = False,
     no_biometrics: Annotated[bool, typer.Option("--no-biometrics", help="Lock no-biometrics mode on.")] = False,
     zones: Annotated[Path | None, typer.Option(help="Mask these areas too: TOML with [view] and [[zones]].")] = None,
+    from_proposal: Annotated[Path | None, typer.Option(help="Mask the areas that a technician drew, too.")] = None,
     people: Annotated[PeopleMode | None, typer.Option(help="Hide at least this much of people.")] = None,
     hours: Annotated[list[str] | None, typer.Option(help="Record only then, such as 'mon-fri 07:00-19:00'.")] = None,
     retention_days: Annotated[int | None, typer.Option(help="Keep footage no longer.")] = None,
@@ -52,6 +54,8 @@ def restrict(  # noqa: C901, PLR0913 - one option, and one branch, for each thin
             yield {"what": what}
         if zones is not None:
             yield {"what": "zones", **read_zones(desk.read_text(zones))}
+        if from_proposal is not None:
+            yield {"what": "zones", **drawn_for(cameras, from_proposal)}
         if people is not None:
             yield {"what": "people", "people": people}
         if hours:

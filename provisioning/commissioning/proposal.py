@@ -120,21 +120,24 @@ class Proposal(Strict):
         return {"view": stated["view"], "zones": stated["zones"]}
 
     def zones_toml(self) -> str:
-        """Return view and areas as a grant's file has them."""
+        """Return view and areas as the first lines of a grant's file: keys, no tables, so that more keys may follow."""
         view = self.view
+        areas = "".join(
+            f"  {{ name = {_quoted(zone.name)}, polygon = [{', '.join(f'[{x}, {y}]' for x, y in zone.polygon)}] }},\n"
+            for zone in self.zones
+        )
+        without = (
+            "" if self.no_zones_statement is None else f"no_zones_statement = {_quoted(self.no_zones_statement)}\n"
+        )
         return (
             f"view = {{ aspect_width = {view.aspect_width}, aspect_height = {view.aspect_height}, "
-            f"rotation_degrees = {view.rotation_degrees} }}\n"
-        ) + "".join(
-            f"\n[[zones]]\nname = {json.dumps(zone.name, ensure_ascii=False)}\n"
-            f"polygon = [{', '.join(f'[{x}, {y}]' for x, y in zone.polygon)}]\n"
-            for zone in self.zones
+            f"rotation_degrees = {view.rotation_degrees} }}\nzones = [\n{areas}]\n{without}"
         )
 
     def counting_toml(self) -> str:
         """Return the counting lines as the camera's configuration has them."""
         return "".join(
-            f"[[counting.lines]]\nname = {json.dumps(line.name, ensure_ascii=False)}\n"
+            f"[[counting.lines]]\nname = {_quoted(line.name)}\n"
             f"start = [{line.start[0]}, {line.start[1]}]\nend = [{line.end[0]}, {line.end[1]}]\n\n"
             for line in self.lines
         )
@@ -205,6 +208,11 @@ def parse_proposal(raw: bytes) -> tuple[Proposal, SignedStatement]:
     """
     signed = SignedStatement.parse(raw, KIND)
     return make_proposal(signed.statement), signed
+
+
+def _quoted(words: str) -> str:
+    """Return a basic string of TOML; what JSON escapes, TOML escapes alike."""
+    return json.dumps(words, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _area(polygon: tuple[tuple[float, float], ...]) -> float:

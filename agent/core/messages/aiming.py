@@ -8,7 +8,7 @@ window. Shown over a Unix socket, which exists for as long as the window does:
 
 The picture is what an encoder was given, masked. While nothing may be recorded there is none, and
 the *outline* stands in for it: where edges stay, on the raster of the reference view
-(`agent.core.masking.drift`), without brightness and colour. It is no picture. Where a signed
+(`agent.core.masking.drift`) and in which direction, without brightness and colour. It is no picture. Where a signed
 private area lies, it is empty.
 
 Pure: bytes in, values out, and back.
@@ -135,7 +135,8 @@ class AimingUpdate(Message):
         mismatch: Why it cannot; every picture is then filled whole.
         focus: Sharpness of the sharpest edges, 0 to 1; None if there are none.
         roll_degrees: How far upright edges lean to the right; None if there are none.
-        outline: One bit a cell, row by row, first cell in the highest bit; empty before there is one.
+        outline: Two cells a byte, row by row, first cell in the high half: 0 no edge, 1 to 8 an edge whose gradient
+            runs at (n - 1) x 22.5 degrees, modulo 180; empty before there is one.
         outline_columns: Cells across.
         outline_rows: Cells down.
         reference: Of the drift guard.

@@ -1,6 +1,6 @@
 // Puts the page together: what the camera shows on one side, what the technician draws on the other.
 
-import { difference, gridShape, unpackBits } from "./blocks.js";
+import { difference, gridShape, unpackBits, unpackHalves } from "./blocks.js";
 import { follow, Problem, tell, WindowOver } from "./camera.js";
 import { density, FIELDS, horizonOf, linesBelowIdentify, readMounting, tiltOf } from "./density.js";
 import { changed, History, stated, withCorner, withoutThing } from "./drawing.js";
@@ -36,7 +36,7 @@ function show(update, bitmap) {
   scene.inForce = update.zones_grid ? unpackBits(update.zones_grid, rows * columns) : null;
   scene.outline = update.outline_rows === 0 ? null : {
     columns: update.outline_columns, rows: update.outline_rows,
-    bits: unpackBits(update.outline, update.outline_columns * update.outline_rows),
+    codes: unpackHalves(update.outline),
   };
   takeOver(update);
   byId("camera").textContent = update.camera_id;

@@ -69,6 +69,11 @@ export function unpackBits(base64, count) {
   return Uint8Array.from({ length: count }, (_, n) => (bytes[n >> 3] >> (7 - (n & 7))) & 1);
 }
 
+// Two cells a byte, first in the high half.
+export function unpackHalves(base64) {
+  return Uint8Array.from(atob(base64).split("").flatMap((character) => [character.charCodeAt(0) >> 4, character.charCodeAt(0) & 15]));
+}
+
 function block(position, count) {
   return Math.min(Math.max(Math.floor(position), 0), count - 1);
 }

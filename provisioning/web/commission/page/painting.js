@@ -33,17 +33,21 @@ export function paint(canvas, view, scene, drawing, look) {
   if (look.draft.length > 0) draft(context, at, look, ratio);
 }
 
-function outline(context, at, { bits, columns, rows }, colour) {
-  context.fillStyle = colour;
-  context.globalAlpha = 0.8;
+// Each cell as a short stroke along its edge: an edge runs across its gradient.
+function outline(context, at, { codes, columns, rows }, colour) {
   const [x0, y0] = at([0, 0]), [x1, y1] = at([1 / columns, 1 / rows]);
-  const wide = x1 - x0, high = y1 - y0;
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      if (bits[row * columns + column]) context.fillRect(x0 + column * wide + wide * 0.12, y0 + row * high + high * 0.12, wide * 0.76, high * 0.76);
-    }
+  const wide = x1 - x0, high = y1 - y0, half = 0.62 * Math.max(wide, high);
+  const path = new Path2D();
+  for (let n = 0; n < rows * columns; n++) {
+    if (codes[n] === 0) continue;
+    const angle = (codes[n] - 1) * Math.PI / 8 + Math.PI / 2;
+    const x = x0 + (n % columns + 0.5) * wide, y = y0 + (Math.floor(n / columns) + 0.5) * high;
+    path.moveTo(x - half * Math.cos(angle), y - half * Math.sin(angle));
+    path.lineTo(x + half * Math.cos(angle), y + half * Math.sin(angle));
   }
-  context.globalAlpha = 1;
+  context.strokeStyle = colour;
+  context.lineWidth = Math.max(wide * 0.16, 1);
+  context.stroke(path);
 }
 
 // Calls `each` for every run of set blocks in a row, in canvas pixels.
