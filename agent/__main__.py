@@ -83,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(command=_status)
 
     enrol = commands.add_parser("enrol", parents=[configured], help="become a camera that the city knows")
+    carried = enrol.add_mutually_exclusive_group()
+    carried.add_argument("--carry-out", type=Path, metavar="FILE", help="write the request for somebody to carry")
+    carried.add_argument("--carry-in", type=Path, metavar="FILE", help="install what was carried back")
+    carried.add_argument("--once", action="store_true", help="do what can be done now, say how far it is, and end")
     enrol.set_defaults(command=_enrol)
 
     link = commands.add_parser("link", parents=[configured], help="keep the camera in touch with the city's broker")
@@ -216,10 +220,13 @@ def _link(arguments: argparse.Namespace) -> int:
 
 
 def _enrol(arguments: argparse.Namespace) -> int:
-    from agent.adapters.board import Board  # noqa: PLC0415 - see the top
+    from agent.adapters.atomic_files import read_capped, write_atomically  # noqa: PLC0415 - see the top
+    from agent.adapters.board import Board  # noqa: PLC0415
     from agent.adapters.clock import SystemClock  # noqa: PLC0415
     from agent.adapters.led import NoLamp, SysfsLamp  # noqa: PLC0415
     from agent.config import load  # noqa: PLC0415
+    from agent.core.enrolment.exchange import Answer  # noqa: PLC0415
+    from agent.core.enrolment.signs import Stage  # noqa: PLC0415
     from agent.link.enrol import Enrolment, LampPlayer, enrol  # noqa: PLC0415
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
@@ -228,6 +235,16 @@ def _enrol(arguments: argparse.Namespace) -> int:
         raise UsageError("this camera enrols by nobody's claim", hint="enrolment.offices names whose claims count")
     lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
     enrolment = Enrolment(config, board=Board(config.storage.footage).serial(), clock=clock)
+    if arguments.carry_out:
+        write_atomically(arguments.carry_out, enrolment.to_carry())
+        return 0
+    if arguments.carry_in:
+        enrolment.carried_back(Answer.from_bytes(read_capped(arguments.carry_in, max_bytes=Answer.MAX_BYTES)))
+        return 0
+    if arguments.once:
+        standing = enrolment.step()
+        sys.stdout.write(f"{standing.stage.value}\n")
+        return 0 if standing.stage is Stage.ENROLLED else EnrolmentPendingError.exit_status
     with LampPlayer(lamp, clock) as player:
         return 0 if enrol(enrolment, player, _stop_on_signals()) else EnrolmentPendingError.exit_status
 

@@ -34,6 +34,10 @@ COMMANDS = {
     "policy": ("policy", "Say what a camera may do, when, and which clause says so."),
     "backend": ("backend", "Make and run the backend, and the fleet's authority."),
     "fleet": ("fleet", "See every camera, what is wrong first; ask one to do something."),
+    "site": ("site", "Record where cameras hang, and why there."),
+    "work-order": ("work_order", "Make all that a technician needs for one camera."),
+    "enrol": ("enrol", "Let cameras into the fleet; confirm the code that one shows."),
+    "label": ("label", "Draw what is stuck on a camera."),
     "demo": ("demo", "Play a city on a simulated camera."),
 }
 

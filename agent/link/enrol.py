@@ -129,6 +129,55 @@ class Enrolment:
         except (EnrolmentError, CredentialError) as error:
             return self._told(Standing(stage=Stage.REFUSED, wait=AFTER_REFUSAL, reason=str(error)), claim)
 
+    def to_carry(self) -> bytes:
+        """Return the request as a file for somebody to carry to the city; the same again until it is answered.
+
+        Raises:
+            EnrolmentError: There is no order, or its claim is no use here.
+        """
+        order, claim = self._ordered()
+        credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
+        return self._request(order, self._asked(credential)).to_bytes()
+
+    def carried_back(self, answer: Answer) -> None:
+        """Install what the city answered.
+
+        Raises:
+            EnrolmentError: It is no certificate, or there is no order that it could be for.
+            CredentialError: It is not for the key that this camera made.
+        """
+        order, claim = self._ordered()
+        if answer.outcome is not Outcome.ISSUED:
+            raise EnrolmentError(answer.reason or "the city has not issued a certificate")
+        if pin_of(answer.root.encode()) != claim.authority_pin:
+            raise EnrolmentError("the answer comes from another city than the claim's")
+        self._keep_authority(answer.root.encode())
+        credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
+        self._install(order, credential, answer)
+        self._told(Standing(stage=Stage.ENROLLED), claim)
+
+    def _ordered(self) -> tuple[Order, Claim]:
+        order = self._files.order()
+        if order is None:
+            raise EnrolmentError("this camera has no order", hint="card or cable bring one")
+        claim = self._offices.verify(order.claim)
+        check_claim(claim, board=self._board, now=self._clock.now(), clock_known=self._clock_known)
+        self._same_name(claim)
+        return order, claim
+
+    def _asked(self, credential: DeviceCredential) -> str:
+        """Return the request that goes with the key that waits, made if there is none."""
+        request = self._files.request()
+        if request is None or not credential.waits_for(request):
+            make_folders(self._config.link.credential.parent)
+            request = credential.request()
+            self._files.keep_request(request)
+        return request
+
+    def _keep_authority(self, root: bytes) -> None:
+        make_folders(self._config.link.authority.parent)
+        write_atomically(self._config.link.authority, root, mode=0o644)
+
     def _without_order(self) -> Standing:
         if kept_claim(self._config.link.folder) is not None and self._config.link.credential.exists():
             return Standing(stage=Stage.ENROLLED, wait=LOOK_AGAIN)
@@ -155,10 +204,7 @@ class Enrolment:
         self._join(order, claim)
         service = self._make_service(claim.enrol, claim.authority_pin)
         root = self._authority(claim, service)
-        if request is None or not credential.waits_for(request):
-            request = credential.request()
-            self._files.keep_request(request)
-        answer = service.ask(self._request(order, request), root, clock_known=self._clock_known)
+        answer = service.ask(self._request(order, self._asked(credential)), root, clock_known=self._clock_known)
         match answer.outcome:
             case Outcome.PENDING:
                 return Standing(stage=Stage.PENDING, wait=ASK_AGAIN, reason=answer.reason, code=answer.code or "")
@@ -191,16 +237,14 @@ class Enrolment:
 
     def _authority(self, claim: Claim, service: EnrolmentService) -> bytes:
         """Return the fleet's root as the claim pins it, from the disk or from the service."""
-        path = self._config.link.authority
         try:
-            kept = read_capped(path, max_bytes=MAX_ROOT_BYTES)
+            kept = read_capped(self._config.link.authority, max_bytes=MAX_ROOT_BYTES)
         except FileNotFoundError:
             kept = b""
         if pin_of(kept) == claim.authority_pin:
             return kept
         root = service.fetch_root()
-        make_folders(path.parent)
-        write_atomically(path, root, mode=0o644)
+        self._keep_authority(root)
         return root
 
     def _join(self, order: Order, claim: Claim) -> None:

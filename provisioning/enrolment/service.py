@@ -184,8 +184,7 @@ def _confirmed(desk: EnrolmentDesk, body: bytes, now: datetime) -> bytes:
         confirmed = desk.confirm(Confirmation.from_bytes(body), now=now)
     except LamppostError as error:
         return _refused(error, now)
-    reason = f"{confirmed.others} others asked with this claim" if confirmed.others else ""
-    return Answer(outcome=Outcome.ISSUED, at=now, reason=reason).to_bytes()
+    return Answer(outcome=Outcome.ISSUED, at=now, others=confirmed.others).to_bytes()
 
 
 def _refused(error: LamppostError, now: datetime) -> bytes:

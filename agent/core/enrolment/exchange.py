@@ -76,6 +76,8 @@ class Answer(Message):
         code: What the camera shows, if it is pending.
         error: Name of the error class, if it was refused.
         reason: The same for people.
+        others: To a confirmation: how many other keys asked with a copy of the claim.
+        root: The fleet's root, PEM, if the answer is carried by file: the claim's pin says whether it is.
     """
 
     MAX_BYTES: ClassVar[int] = 32 * KIB
@@ -86,6 +88,8 @@ class Answer(Message):
     code: Code | None = None
     error: Text = ""
     reason: Text = ""
+    others: int = 0
+    root: Pem = ""
 
 
 class Confirmation(Message):

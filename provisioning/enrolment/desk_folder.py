@@ -1,0 +1,133 @@
+"""The provisioning desk's folder: sites, work orders, and what every claim says of the fleet.
+
+    DESK/fleet.json               the fleet's name, root, broker and enrolment service
+    DESK/sites/SITE.json          why there is a camera there (RB-2, RB-3, RB-5)
+    DESK/orders/CAMERA.order      work order; holds a key until it is carried out (0600)
+    DESK/orders/CAMERA.html, .png the page to print or to show
+
+Everything works offline once the fleet's facts are in it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from cryptography import x509
+from pydantic import ValidationError
+
+from agent.core.enrolment.claim import Address
+from agent.core.enrolment.exchange import Pem
+from agent.core.messages.wire import KIB, Message, Text
+from agent.core.policy.documents import Site
+from agent.errors import MessageFormatError, UsageError
+from provisioning.authority import files
+from provisioning.backend.ca import common_name
+from provisioning.enrolment.work_order import MAX_WORK_ORDER_BYTES, WorkOrder
+
+MAX_SITE_BYTES = 64 * KIB
+_ROOT_SUFFIX = " camera fleet root"
+
+
+class Fleet(Message):
+    """What every claim of this desk says.
+
+    Attributes:
+        root: The fleet's root certificate, PEM.
+        broker: Where cameras report, `host:port`.
+        enrol: Where they ask for a certificate.
+    """
+
+    MAX_BYTES: ClassVar[int] = 32 * KIB
+
+    root: Pem
+    broker: Text
+    enrol: Text
+
+    @property
+    def city(self) -> str:
+        """The fleet's name, as its certificates call it."""
+        return common_name(x509.load_pem_x509_certificate(self.root.encode())).removesuffix(_ROOT_SUFFIX)
+
+    def addresses(self) -> tuple[Address, Address]:
+        """Return broker and enrolment service."""
+        return Address.parse(self.broker), Address.parse(self.enrol)
+
+
+class DeskFolder:
+    """One desk's.
+
+    Args:
+        path: Made when something is kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fleet(self) -> Fleet:
+        """Return the fleet's facts.
+
+        Raises:
+            UsageError: Nobody has told them yet.
+        """
+        file = self.path / "fleet.json"
+        if not file.exists():
+            raise UsageError(
+                f"{self.path} does not know the fleet yet",
+                hint="lamppost site fleet --root BACKEND/authority/root.pem --broker HOST:PORT",
+            )
+        return Fleet.from_bytes(files.read_capped(file, max_bytes=Fleet.MAX_BYTES))
+
+    def keep_fleet(self, fleet: Fleet) -> bool:
+        """Keep the fleet's facts; return whether they are new."""
+        return self._keep(self.path / "fleet.json", fleet.to_bytes(), mode=files.PUBLIC)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return every site, by id."""
+        return tuple(self.site(path.stem) for path in sorted((self.path / "sites").glob("*.json")))
+
+    def site(self, site_id: str) -> Site:
+        """Return one site.
+
+        Raises:
+            UsageError: There is none of that name, or its record was edited into something else.
+        """
+        path = self.path / "sites" / f"{site_id}.json"
+        if not path.exists():
+            raise UsageError(f"there is no site {site_id}", hint="lamppost site list; lamppost site add")
+        try:
+            return Site.model_validate_json(files.read_capped(path, max_bytes=MAX_SITE_BYTES))
+        except ValidationError as error:
+            raise UsageError(f"{path} is no site record: {error.errors()[0]['msg']}") from error
+
+    def keep_site(self, site: Site) -> bool:
+        """Keep a site; return whether it is new or changed."""
+        written = site.model_dump_json(indent=1).encode() + b"\n"
+        return self._keep(self.path / "sites" / f"{site.id}.json", written, mode=files.PUBLIC)
+
+    def order_path(self, camera_id: str) -> Path:
+        """Return where a camera's work order lies."""
+        return self.path / "orders" / f"{camera_id}.order"
+
+    def orders(self) -> Iterator[tuple[Path, WorkOrder]]:
+        """Yield every work order, by camera; what is none is passed over."""
+        for path in sorted((self.path / "orders").glob("*.order")):
+            with contextlib.suppress(MessageFormatError):
+                yield path, read_work_order(path)
+
+    def _keep(self, path: Path, content: bytes, *, mode: int) -> bool:
+        if path.exists() and path.read_bytes() == content:
+            return False
+        files.make_folder(path.parent, mode=files.PRIVATE_FOLDER)
+        files.write_whole(path, content, mode=mode)
+        return True
+
+
+def read_work_order(path: Path) -> WorkOrder:
+    """Return the work order in a file.
+
+    Raises:
+        MessageFormatError: It is none.
+        StorageError: It is not there.
+    """
+    return WorkOrder.from_bytes(files.read_capped(path, max_bytes=MAX_WORK_ORDER_BYTES))
