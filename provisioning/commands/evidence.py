@@ -6,6 +6,7 @@ a folder is what it says, and if not, which kind of no; each kind has an exit st
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +19,13 @@ from agent.core.sealing.recipients import Recipient, parse_recipient
 from agent.errors import EvidenceError, UsageError
 from provisioning.authority import desk, files
 from provisioning.authority.city import CityFolder, read_city
-from provisioning.authority.keys import open_key
+from provisioning.authority.keys import check_passphrase, open_key
 from provisioning.authority.trust import trusted_root
 from provisioning.clock import precise_now, utc_now
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
+from provisioning.evidence.credentials import LIFE, ROOT, Credential, make_credential, open_credential
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.export import Custodian, Order, Sources
 from provisioning.evidence.export import export as make_export
@@ -37,6 +39,7 @@ app = typer.Typer(no_args_is_help=True)
 MAX_KEY_FILE_BYTES = 16 * 1024
 DEFAULT_DAYS = 90  # the longest any footage is kept without a hold (SL-3.11): what was shared does not outlive it
 TERMS = "Only for this case, by the party named here; not to be passed on; destroyed when the case or the term ends."
+_CERTIFICATE_KEY = "the certificate's key"
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that was handed over.")]
 WitnessOption = Annotated[list[str] | None, typer.Option("--witness", help="A witness's key: name+id+key, or a file.")]
@@ -67,6 +70,13 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
     city_log: Annotated[Path | None, typer.Option("--city-log", help="The city's log; CITY/log if not given.")] = None,
     terms: Annotated[str, typer.Option("--terms", help="What the party may do with it.")] = TERMS,
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="For how long.")] = DEFAULT_DAYS,
+    credential: Annotated[
+        Path | None,
+        typer.Option("--credential", help="The folder of `certificate`: put content credentials on the video."),
+    ] = None,
+    credential_passphrase_file: Annotated[
+        Path | None, typer.Option(help="As --passphrase-file, for the certificate's key.")
+    ] = None,
     passphrase_file: desk.PassphraseOption = None,
     yes: desk.YesOption = False,
 ) -> None:
@@ -106,6 +116,7 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
             card=card,
             unlock=lambda: open_key(key, desk.passphrase_from(passphrase_file)),
             identities=lambda: read_identities(identity),
+            credential=None if credential is None else partial(_credential, credential, credential_passphrase_file),
         ),
         city_log=CityLog(city_log or _log_beside(city)),
         sources=sources,
@@ -114,6 +125,22 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
         say=desk.say,
     )
     _tell_export(out, statement)
+
+
+@app.command()
+def certificate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make; must not exist yet.")],
+    *,
+    city: desk.CityOption,
+    passphrase_file: desk.PassphraseOption = None,
+) -> None:
+    """Make the city's evidence certificate, which signs content credentials (C2PA) on exported video."""
+    name = Authority(read_city(CityFolder(path=city))).charter.city
+    passphrase = desk.passphrase_from(passphrase_file, of=_CERTIFICATE_KEY, twice=True)()
+    check_passphrase(passphrase)
+    made = make_credential(folder, city=name, passphrase=passphrase, now=utc_now())
+    desk.say(f"wrote {folder}: publish {folder / ROOT}, so that others can tell that a video is from {name}")
+    desk.say(f"it signs for {LIFE.days // 365} years; its SHA-256 is {made.fingerprint}")
 
 
 @app.command()
@@ -175,6 +202,10 @@ def open_(
             for part in open_stream(Exhibit(folder).blocks(sealed), identities):
                 file.write(part)
         desk.say(f"wrote {path}")
+
+
+def _credential(folder: Path, passphrase_file: Path | None) -> Credential:
+    return open_credential(folder, desk.passphrase_from(passphrase_file, of=_CERTIFICATE_KEY)())
 
 
 def _told(judgement: Judgement) -> dict[str, object]:

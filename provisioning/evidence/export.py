@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -49,6 +51,7 @@ from provisioning.evidence.camera_log import CameraLog
 from provisioning.evidence.chain import LogProofs, ProvenLeaf, Run, choose_run, dump_proofs, follow, gaps, hidden_spans
 from provisioning.evidence.city_log import CityLog, Entry
 from provisioning.evidence.collecting import Collected, collect
+from provisioning.evidence.credentials import Credential, attach, require_library
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.paper import printed
 from provisioning.evidence.pictures import Still, coded_pictures, first_still
@@ -83,6 +86,8 @@ from provisioning.footage.verifying import verdict, verify
 MOST_STILLS = 12
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 MAX_WHY_KINDS = 5
+MOST_CREDENTIALED_BYTES = 1024 * 1024 * 1024  # held in memory twice
+MOST_PROVEN_LEAVES = 2000  # some megabytes in the video, five hours; leaves.json has all
 # The kinds of leaves that explain why footage is missing, for who has never read a camera's log.
 _IN_WORDS = {
     "boot": "the camera's computer started",
@@ -160,11 +165,13 @@ class Custodian:
         card: Their office and public key.
         unlock: Returns the key that signs.
         identities: Returns what opens the footage.
+        credential: Returns what signs content credentials on the video; None goes without.
     """
 
     card: KeyCard
     unlock: Callable[[], OfficialKey]
     identities: Callable[[], Sequence[Identity]]
+    credential: Callable[[], Credential] | None = None
 
 
 def export(  # noqa: PLR0913 - what is asked, by whom, out of what, into what, and when
@@ -294,7 +301,7 @@ class _Work:
         files.write_whole(self.part / layout.BUNDLE, bundle(self.authority.city))
         key, identities = self.custodian.unlock(), self.custodian.identities()
         self._check(found, identities)
-        footage, stills = self._join(found, identities)
+        footage, stills = self._join(found, identities, self._credential(found), self._proof(log, proofs, run))
         segments = tuple(self._segment(stored, segment, identities) for stored, segment in found.here)
         statement = Statement(
             kind="lamppost-evidence",
@@ -356,12 +363,21 @@ class _Work:
         if (failure := verdict(verify(catalogue, identities))) is not None:
             raise failure
 
-    def _join(self, found: Collected, identities: Sequence[Identity]) -> tuple[StatedFootage, list[Still]]:
+    def _join(
+        self, found: Collected, identities: Sequence[Identity], credential: Credential | None, proof: dict[str, object]
+    ) -> tuple[StatedFootage, list[Still]]:
         every = -(-len(found.here) // MOST_STILLS)
         stills: list[Still] = []
         pictures = sha256()
         with sealed_file(self.part / layout.FOOTAGE, self.order.recipient) as output:
-            joiner = Joiner(output, title=f"{self.order.camera_id} {self.order.case}", seekable=False, keep_gaps=False)
+            # Content credentials need the video whole. It never lies on a disk in the clear, so it is held in memory.
+            held = None if credential is None else BytesIO()
+            joiner = Joiner(
+                output if held is None else held,
+                title=f"{self.order.camera_id} {self.order.case}",
+                seekable=False,
+                keep_gaps=False,
+            )
             for number, (_, segment) in enumerate(found.here):
                 opened = open_segment(segment, identities)
                 piece = cut(segment, opened, start_at=self.order.starts_at, end_at=self.order.ends_at)
@@ -373,10 +389,51 @@ class _Work:
                 if number % every == 0:
                     stills.append(_still(segment, opened, piece))
             joined = joiner.close()
+            if credential is not None and held is not None and joined is not None:
+                shown = proof | {"pictures_sha256": pictures.hexdigest()}
+                title = f"{self.order.camera_id}, {joined.starts_at:%Y-%m-%d %H:%M:%S} UTC"
+                output.write(
+                    attach(held.getvalue(), credential, title=title, software=version("lamppost"), proof=shown)
+                )
             clear_sha256 = output.sha256
         if joined is None:
             raise EvidenceError("no whole fragment of the span is in these segments")
         return _stated_footage(joined, clear_sha256, pictures.hexdigest()), stills
+
+    def _credential(self, found: Collected) -> Credential | None:
+        """Return what signs content credentials, or say in a line why there are none."""
+        size = sum(segment.size_bytes for _, segment in found.here)
+        try:
+            require_library()
+        except MissingExtraError as error:
+            self.say(f"without content credentials: {error.hint}")
+            return None
+        if self.custodian.credential is None:
+            self.say("without content credentials: no certificate was named (--credential)")
+            return None
+        if size > MOST_CREDENTIALED_BYTES:
+            self.say(
+                f"without content credentials: {size:,} bytes are too many to hold in memory; export less at a time"
+            )
+            return None
+        return self.custodian.credential()
+
+    def _proof(self, log: CameraLog, proofs: LogProofs, run: Run) -> dict[str, object]:
+        """Return what shows where a video is from that was parted from its folder."""
+        inside = {stored.index for stored in run.inside}
+        leaves = [leaf.model_dump(mode="json") for leaf in proofs.leaves if leaf.index in inside]
+        witnessed = self.sources.witnessed
+        return {
+            "version": 1,
+            "camera": self.order.camera_id,
+            "city_root": self.authority.root,
+            "log_key": str(self.sources.log_key),
+            "checkpoint": log.note.decode(),
+            "witnessed": None if witnessed is None else witnessed.decode(errors="replace"),
+            "consistency": list(proofs.consistency),
+            "leaves": leaves[:MOST_PROVEN_LEAVES],
+            "leaves_sha256": sha256(dump_proofs(proofs)).hexdigest(),
+        }
 
     def _segment(self, stored: Stored, segment: FoundSegment, identities: Sequence[Identity]) -> StatedSegment:
         path = f"{layout.SEGMENTS}/{segment.name.file}"

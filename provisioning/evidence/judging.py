@@ -41,6 +41,7 @@ from agent.errors import (
     HeaderError,
     LamppostError,
     LogError,
+    MissingExtraError,
     MovieFormatError,
     NotWitnessedError,
     OtherCameraError,
@@ -57,6 +58,7 @@ from provisioning.authority.published import first_root_of, verify_release
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.chain import MAX_PROOFS_BYTES, Chain, follow, gaps, hidden_spans, in_order, parse_proofs
+from provisioning.evidence.credentials import read_claim
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.pictures import coded_pictures
 from provisioning.evidence.sharing import Wish, permit
@@ -173,7 +175,7 @@ def judge(
     if not findings:
         judgement.holds += _held(statement, chain)
     if identities:
-        opened = tuple(_on_content(folder, statement, identities))
+        opened = tuple(_on_content(folder, statement, identities, judgement.holds))
         findings += opened
         if not opened:
             judgement.holds.append(
@@ -413,13 +415,16 @@ def _held(statement: Statement, chain: Chain) -> Iterator[str]:
 # --- 7: what is inside --------------------------------------------------------
 
 
-def _on_content(folder: Exhibit, statement: Statement, identities: Sequence[Identity]) -> Iterator[LamppostError]:
+def _on_content(
+    folder: Exhibit, statement: Statement, identities: Sequence[Identity], holds: list[str]
+) -> Iterator[LamppostError]:
     try:
         video = _open(folder.blocks(layout.FOOTAGE), identities, layout.FOOTAGE)
         for report in folder.names() & {layout.SEALED_REPORT, layout.SEALED_PAPER}:
             _open(folder.blocks(report), identities, report)
         if sha256(video).hexdigest() != statement.footage.clear_sha256:
             raise EvidenceAlteredError("the video is not the one that was stated")
+        holds += _credentials(folder, statement, video)
         whole = list(coded_pictures(video))
         of_segments = [
             picture
@@ -433,6 +438,32 @@ def _on_content(folder: Exhibit, statement: Statement, identities: Sequence[Iden
         yield EvidenceAlteredError("the video holds other pictures than was stated")
     elif not _runs_through(whole, of_segments):
         yield EvidenceAlteredError("the video holds pictures that are not in the segments, or not in their order")
+
+
+def _credentials(folder: Exhibit, statement: Statement, video: bytes) -> Iterator[str]:
+    """Yield what the video's content credentials show, where this machine can read them.
+
+    Raises:
+        EvidenceAlteredError: They do not hold, or are about another export.
+    """
+    try:
+        claim = read_claim(video)
+    except MissingExtraError:
+        return
+    if claim is None:
+        return
+    if claim.state == "Invalid":
+        raise EvidenceAlteredError(f"the video's content credentials do not hold: {', '.join(claim.problems)}")
+    shown = {
+        "camera": statement.camera,
+        "checkpoint": folder.read(layout.CHECKPOINT, max_bytes=MAX_NOTE_BYTES).decode(errors="replace"),
+        "city_root": statement.city.root,
+        "log_key": statement.log.key,
+        "pictures_sha256": statement.footage.pictures_sha256,
+    }
+    if any(claim.proof.get(name) != value for name, value in shown.items()):
+        raise EvidenceAlteredError("the video's content credentials are about another export")
+    yield f"The video carries content credentials of {claim.issuer}, and they are about this export."
 
 
 def _pictures_of(

@@ -21,6 +21,7 @@ from agent.core.sealing.recipients import Recipient, X25519Identity
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
+from provisioning.evidence.credentials import Credential
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.export import Custodian, Order, Sources, export
 from provisioning.evidence.statement import Statement, sign_statement
@@ -221,13 +222,19 @@ def make_exhibit(  # noqa: PLR0913 - as export
     sources: Sources | None = None,
     now: datetime = NOON + timedelta(minutes=5),
     say: Callable[[str], None] = lambda _: None,
+    credential: Credential | None = None,
 ) -> Statement:
     """Export into `out`, as the holder of `office`."""
     key = official(office)
     return export(
         ordered or order(),
         authority=Authority(read_city(city)),
-        custodian=Custodian(card=key.card, unlock=lambda: key, identities=lambda: [CUSTODIAN]),
+        custodian=Custodian(
+            card=key.card,
+            unlock=lambda: key,
+            identities=lambda: [CUSTODIAN],
+            credential=None if credential is None else lambda: credential,
+        ),
         city_log=CityLog(city.path / "log"),
         sources=sources or pole.sources(),
         out=out,
