@@ -40,7 +40,7 @@ TITLES = ("does", "policy", "frames", "log", "heard")
 MOST_WANTED_FIRST = (0, 4, 1, 3, 2)
 LEAST_HEALTH = 30
 GAP = 2
-ABSENT = frozenset({"offline", "stopped", "silent"})  # what it told last is how it was
+ABSENT = frozenset({"offline", "stopped", "silent", "recorder silent"})  # what it told last is how it was
 STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan", Severity.WELL: "green"}
 
 CameraArgument = Annotated[str, typer.Argument(help="The camera's id.")]
@@ -149,7 +149,8 @@ def command(  # noqa: PLR0913 - each is an option of the command
     if reply.outcome in {Outcome.REFUSED, Outcome.FAILED}:
         raise LinkError(f"{camera} {reply.outcome.value} {name}: {reply.reason or reply.refusal}")
     if not as_json:
-        desk.say(f"{camera}: {name}: {reply.outcome.value}")
+        failed = reply.result is not None and reply.result.get("passed") is False
+        desk.say(f"{camera}: {name}: {reply.outcome.value}{', and not passed' if failed else ''}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ DIGEST = "cd" * 32
 FULL = StorageStatus(state=StorageState.FULL, last_error="no room is left, and every segment in the ring is held")
 
 
-def camera(camera_id: str, **changes: object) -> CameraRecord:
+def camera(camera_id: str, **changes: Any) -> CameraRecord:
     told = status(camera_id, recording=recorder(camera_id, **changes))
     return CameraRecord(
         camera_id=camera_id,
