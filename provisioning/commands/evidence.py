@@ -30,6 +30,7 @@ from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.export import Custodian, Order, Sources
 from provisioning.evidence.export import export as make_export
 from provisioning.evidence.judging import Judgement, judge, kind_of, verdict
+from provisioning.evidence.paper import printed
 from provisioning.evidence.statement import Statement
 from provisioning.footage.private_file import private_file
 from provisioning.identity_file import read_identities
@@ -77,6 +78,7 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
     credential_passphrase_file: Annotated[
         Path | None, typer.Option(help="As --passphrase-file, for the certificate's key.")
     ] = None,
+    pdf: Annotated[bool, typer.Option(help="The report as a PDF too.")] = True,
     passphrase_file: desk.PassphraseOption = None,
     yes: desk.YesOption = False,
 ) -> None:
@@ -122,6 +124,7 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
         sources=sources,
         out=out,
         now=now,
+        paper=printed if pdf else None,
         say=desk.say,
     )
     _tell_export(out, statement)

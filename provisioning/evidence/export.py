@@ -183,6 +183,7 @@ def export(  # noqa: PLR0913 - what is asked, by whom, out of what, into what, a
     sources: Sources,
     out: Path,
     now: datetime,
+    paper: Callable[[bytes], bytes] | None = printed,
     say: Callable[[str], None] = lambda _: None,
 ) -> Statement:
     """Make the folder `out` and return what was stated in it.
@@ -195,6 +196,7 @@ def export(  # noqa: PLR0913 - what is asked, by whom, out of what, into what, a
         sources: Where the evidence comes from.
         out: The folder to make.
         now: Current UTC time.
+        paper: Makes a PDF of a report; None makes none.
         say: Told, a line each, what the export goes without.
 
     Raises:
@@ -221,7 +223,7 @@ def export(  # noqa: PLR0913 - what is asked, by whom, out of what, into what, a
         files.make_folder(part / layout.SEGMENTS, mode=0o755)
         (part / "log").mkdir()
         (part / "city").mkdir()
-        work = _Work(order, authority, custodian, sources, part, now, say)
+        work = _Work(order, authority, custodian, sources, part, now, paper, say)
         statement = work.write(permission, entry, log, run)
         part.rename(out)
     except ValidationError as error:  # a leaf that a camera should not have written
@@ -287,6 +289,7 @@ class _Work:
     sources: Sources
     part: Path
     now: datetime
+    paper: Callable[[bytes], bytes] | None
     say: Callable[[str], None]
 
     def write(self, permission: Permission, entry: Entry, log: CameraLog, run: Run) -> Statement:
@@ -500,9 +503,11 @@ class _Work:
         clear, pictured = render(statement), render(statement, stills)
         files.write_whole(self.part / layout.REPORT, clear)
         self._seal(layout.SEALED_REPORT, pictured)
+        if self.paper is None:
+            return
         try:
-            files.write_whole(self.part / layout.PAPER, printed(clear))
-            self._seal(layout.SEALED_PAPER, printed(pictured))
+            files.write_whole(self.part / layout.PAPER, self.paper(clear))
+            self._seal(layout.SEALED_PAPER, self.paper(pictured))
         except MissingExtraError as error:
             self.say(f"without a PDF of the report: {error.hint}")
 

@@ -23,6 +23,7 @@ from tests.fakes.officials import official
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BEGAN = NOW - timedelta(hours=1)
+MANNER = ("--yes", "--no-pdf")  # a PDF takes longer than all the rest
 PASSPHRASE = "four words nobody joins"
 
 
@@ -103,7 +104,7 @@ def words(desk: Desk, out: Path, **changes: Any) -> list[str | Path]:
         "out": out,
     } | {name.replace("_", "-"): value for name, value in changes.items()}
     given = [(f"--{name}", str(value)) for name, value in options.items() if value is not None]
-    return ["export", desk.pole.folder, *(word for pair in given for word in pair), "--yes"]
+    return ["export", desk.pole.folder, *(word for pair in given for word in pair), *MANNER]
 
 
 def test_an_export_is_verified_by_who_receives_it(lamppost: Lamppost, desk: Desk, tmp_path: Path) -> None:
@@ -231,6 +232,30 @@ def test_who_received_it_opens_the_video_and_the_report(lamppost: Lamppost, desk
     assert (tmp_path / "opened/footage.mp4").read_bytes()[4:8] == b"ftyp"
     assert (tmp_path / "opened/footage.mp4").stat().st_mode & 0o777 == 0o600
     assert "data:image/jpeg" in (tmp_path / "opened/report.html").read_text()
+
+
+def test_a_certificate_made_here_signs_the_video_and_the_report_is_a_pdf_too(
+    lamppost: Lamppost, desk: Desk, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "certificate"
+    secret = ("--passphrase-file", desk.folder / "passphrase")
+    made = lamppost("certificate", certificate, "--city", desk.city.path, *secret)
+    again = lamppost("certificate", certificate, "--city", desk.city.path, *secret)
+    signing = words(
+        desk, tmp_path / "out", credential=certificate, credential_passphrase_file=desk.folder / "passphrase"
+    )
+    exported = lamppost(*signing[:-1], "--pdf")
+    verified = lamppost("verify", tmp_path / "out", "--identity", desk.folder / "party.key")
+    lamppost("open", tmp_path / "out", "--identity", desk.folder / "party.key", "--out", tmp_path / "opened")
+
+    assert [each[0] for each in (made, again, exported, verified)] == [0, 64, 0, 0]
+    assert "without" not in exported[2]
+    assert "carries content credentials of Example City" in verified[2]
+    assert sorted(path.name for path in (tmp_path / "opened").iterdir()) == [
+        "footage.mp4",
+        "report.html",
+        "report.pdf",
+    ]
 
 
 def test_nobody_else_opens_anything(lamppost: Lamppost, desk: Desk, tmp_path: Path) -> None:

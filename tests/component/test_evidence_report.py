@@ -24,7 +24,7 @@ from tests.fakes.exhibits import PARTY, Pole, city_with_sharing, make_exhibit
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    make_exhibit(folder / "out", Pole(folder / "card"), city_with_sharing(folder / "city"))
+    make_exhibit(folder / "out", Pole(folder / "card"), city_with_sharing(folder / "city"), paper=printed)
     return folder / "out"
 
 
@@ -117,7 +117,9 @@ def test_without_the_extra_an_export_says_so_in_a_line_and_is_made(
     monkeypatch.setattr(builtins, "__import__", without)
     said: list[str] = []
 
-    make_exhibit(tmp_path / "out", Pole(tmp_path / "card"), city_with_sharing(tmp_path / "city"), say=said.append)
+    make_exhibit(
+        tmp_path / "out", Pole(tmp_path / "card"), city_with_sharing(tmp_path / "city"), paper=printed, say=said.append
+    )
 
     assert [line for line in said if "PDF" in line] == [
         "without a PDF of the report: pip install 'lamppost[export]', and apt-get install libpangoft2-1.0-0"

@@ -85,7 +85,7 @@ def test_no_clear_picture_is_in_an_export(exhibit: Path) -> None:
 
     assert clear == set()
     assert sealed == []
-    assert len(list(exhibit.rglob("*.age"))) == 7
+    assert len(list(exhibit.rglob("*.age"))) == 6
 
 
 def test_a_foreign_age_opens_the_video_and_the_segments(exhibit: Path) -> None:

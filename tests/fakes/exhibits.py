@@ -223,8 +223,9 @@ def make_exhibit(  # noqa: PLR0913 - as export
     now: datetime = NOON + timedelta(minutes=5),
     say: Callable[[str], None] = lambda _: None,
     credential: Credential | None = None,
+    paper: Callable[[bytes], bytes] | None = None,
 ) -> Statement:
-    """Export into `out`, as the holder of `office`."""
+    """Export into `out`, as the holder of `office`; without a PDF, which takes longer than all the rest."""
     key = official(office)
     return export(
         ordered or order(),
@@ -239,5 +240,6 @@ def make_exhibit(  # noqa: PLR0913 - as export
         sources=sources or pole.sources(),
         out=out,
         now=now,
+        paper=paper,
         say=say,
     )
