@@ -40,6 +40,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from agent.core.messages.commands import Reply
 from agent.core.messages.policy import Reported
 from agent.core.messages.presence import Birth, Status
+from agent.core.messages.wire import printable
 from agent.errors import ConfigurationError, StorageError
 
 SQLITE_BUSY_MS = 30_000  # a reader's table on a slow disk; after that it is a fault
@@ -356,7 +357,8 @@ class IncidentTable:
         self._connection = connection
 
     def note(self, camera_id: str, kind: str, words: str, *, now: datetime) -> None:
-        """Count one more."""
+        """Count one more; `words` may hold what somebody sent."""
+        words = printable(words)
         where = (_incidents.c.camera_id == camera_id, _incidents.c.kind == kind)
         update = _incidents.update().where(*where).values(count=_incidents.c.count + 1, last_at=now, words=words)
         if self._connection.execute(update).rowcount == 0:

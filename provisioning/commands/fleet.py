@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.core.messages.commands import Command, Outcome
+from agent.core.messages.wire import printable
 from agent.core.status import summary_lines
 from agent.errors import LinkError, UsageError
 from provisioning import clock
@@ -80,14 +81,14 @@ def show(
     for finding in assess(known, now=now):
         console.print(_finding_text(finding), soft_wrap=True)
     for line in _detail_lines(known, now=now):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for incident in incidents:
         when = span(now - incident.last_at)
         words = f"incident: {incident.kind}, {incident.count} times, {when} ago: {incident.words}"
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(words), markup=False, highlight=False, soft_wrap=True)
     for one in commands[:5]:
         words = f"command: {one.name} by {one.asked_by}, {span(now - one.asked_at)} ago: {_outcome(one)}"
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(words), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -147,7 +148,7 @@ def command(  # noqa: PLR0913 - each is an option of the command
     elif reply.result:
         desk.write_json(reply.result)
     if reply.outcome in {Outcome.REFUSED, Outcome.FAILED}:
-        raise LinkError(f"{camera} {reply.outcome.value} {name}: {reply.reason or reply.refusal}")
+        raise LinkError(printable(f"{camera} {reply.outcome.value} {name}: {reply.reason or reply.refusal}"))
     if not as_json:
         failed = reply.result is not None and reply.result.get("passed") is False
         desk.say(f"{camera}: {name}: {reply.outcome.value}{', and not passed' if failed else ''}")
@@ -235,7 +236,7 @@ def _cells(camera: CameraRecord, findings: tuple[Finding, ...], *, now: datetime
 
 def _finding_text(finding: Finding, *, more: int = 0) -> Text:
     count = f" (+{more})" if more else ""  # before the words, which may be cut
-    return Text(f"{finding.what}{count}: {finding.words}", style=STYLES[finding.severity])
+    return Text(printable(f"{finding.what}{count}: {finding.words}"), style=STYLES[finding.severity])
 
 
 def _detail_lines(camera: CameraRecord, *, now: datetime) -> list[str]:

@@ -24,6 +24,14 @@ CameraId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"
 Index = Annotated[int, Field(ge=0, le=2**53 - 1)]  # RFC 7493 2.2: exact in every language's JSON
 
 
+def printable(text: str) -> str:
+    """Return `text` as a terminal may show it and any database keep it: one line, and nothing that commands either.
+
+    What others send can hold escape sequences, directions to write in, and the NUL that PostgreSQL refuses.
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 class Part(BaseModel):
     """A part of a message."""
 
@@ -70,7 +78,8 @@ class Message(Part):
             message = (
                 f"{cls.__name__.lower()}{' ' if where else ''}{where}: {first['msg'][0].lower()}{first['msg'][1:]}"
             )
-            raise MessageFormatError(message[:300]) from None  # the error's context holds what was sent
+            # A field that is one too many is named as it was sent; the error's context holds even more.
+            raise MessageFormatError(printable(message)[:300]) from None
 
     @classmethod
     def _check_size(cls, payload: bytes) -> None:
