@@ -37,6 +37,8 @@ COMMANDS = {
     "site": ("site", "Record where cameras hang, and why there."),
     "work-order": ("work_order", "Make all that a technician needs for one camera."),
     "enrol": ("enrol", "Let cameras into the fleet; confirm the code that one shows."),
+    "provision": ("provision", "Bring one camera from its work order to a recording, over a cable."),
+    "practice": ("practice", "Run a city to practise in, on this desk."),
     "label": ("label", "Draw what is stuck on a camera."),
     "demo": ("demo", "Play a city on a simulated camera."),
 }

@@ -1,0 +1,307 @@
+"""Provision one camera over a cable: seven steps, each of which may be the last for now.
+
+Every step looks first at what the camera and the work order say, does what is missing,
+and writes itself down. So a second run does nothing, and a run after a pulled cable or
+a dead laptop goes on where the first one stopped. The journal tells people what was
+done and when; nothing is skipped on its word alone.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from agent.core.enrolment.exchange import Answer, Order, Request
+from agent.core.status import RecorderStatus
+from agent.errors import EnrolmentError, StorageError, TransportError
+from provisioning.authority import files
+from provisioning.enrolment.desk_folder import read_work_order
+from provisioning.enrolment.transport import Done, Half, Transport
+from provisioning.enrolment.work_order import WorkOrder
+
+MAX_JOURNAL_BYTES = 256 * 1024
+LOOK_EVERY = timedelta(milliseconds=500)
+ENROLS_WITHIN = timedelta(minutes=3)  # a wireless network that is joined for the first time takes one
+BEGINS_WITHIN = timedelta(minutes=3)  # systemd gives the recorder as long
+HEARS_WITHIN = timedelta(seconds=60)
+
+
+class Step(Enum):
+    """The steps, in their order; the value names its sentence."""
+
+    REACH = "reach"
+    ORDER = "order"
+    ENROL = "enrol"
+    SELFTEST = "selftest"
+    RECORD = "record"
+    REPORT = "report"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What one step did.
+
+    Attributes:
+        step: Which.
+        words: What it found.
+        changed: Whether anything had to be done.
+        facts: The same for programs.
+    """
+
+    step: Step
+    words: str
+    changed: bool = True
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrying:
+    """Enrolment by file.
+
+    Attributes:
+        out: Where to put the camera's request.
+        back: The city's answer; None until somebody has brought it.
+    """
+
+    out: Path
+    back: Path | None = None
+
+
+class CarryError(EnrolmentError):
+    """The request was written; the answer must be fetched before it can go on."""
+
+    exit_status = os.EX_TEMPFAIL
+
+
+class Journal:
+    """What was done to one camera, on this laptop.
+
+    Args:
+        path: One JSON line a step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, told: Told, *, at: datetime) -> None:
+        """Write a step down, durably. Raises StorageError."""
+        line = {"at": at.isoformat(), "step": told.step.value, "changed": told.changed, "words": told.words}
+        before = files.read_capped(self._path, max_bytes=MAX_JOURNAL_BYTES) if self._path.exists() else b""
+        files.write_whole(
+            self._path, before + json.dumps(line, ensure_ascii=False).encode() + b"\n", mode=files.PRIVATE
+        )
+
+
+class Provisioning:
+    """One camera's way from a card to a recording.
+
+    Args:
+        order_path: The work order's file.
+        transport: The way to the camera.
+        now: The wall clock.
+        wait: Blocks for a while.
+        carrying: If enrolment goes by file.
+    """
+
+    def __init__(
+        self,
+        order_path: Path,
+        transport: Transport,
+        *,
+        now: Callable[[], datetime],
+        wait: Callable[[timedelta], None],
+        carrying: Carrying | None = None,
+    ) -> None:
+        self._order_path = order_path
+        self._order = read_work_order(order_path)
+        self._transport = transport
+        self._now = now
+        self._wait = wait
+        self._carrying = carrying
+        self._journal = Journal(order_path.with_suffix(".journal"))
+        self._claim = self._order.claimed()
+
+    @property
+    def order(self) -> WorkOrder:
+        """The work order, as it was read."""
+        return self._order
+
+    def run(self, tell: Callable[[Step], None]) -> Iterator[Told]:
+        """Yield each step when it is done.
+
+        Args:
+            tell: Told of each step when it begins.
+
+        Raises:
+            LamppostError: A step cannot be done now; run it again.
+        """
+        doing = {
+            Step.REACH: self._reach,
+            Step.ORDER: self._bring_order,
+            Step.ENROL: self._enrol,
+            Step.SELFTEST: self._selftest,
+            Step.RECORD: self._record,
+            Step.REPORT: self._report,
+            Step.FORGET: self._forget,
+        }
+        for step, do in doing.items():
+            tell(step)
+            told = do()
+            self._journal.note(told, at=self._now())
+            yield told
+
+    def _reach(self) -> Told:
+        standing = self._standing()
+        return Told(step=Step.REACH, words=self._transport.name, changed=False, facts={"stage": standing["stage"]})
+
+    def _bring_order(self) -> Told:
+        if self._enrolled():
+            return Told(step=Step.ORDER, words="it has been carried out", changed=False)
+        order: Order = self._order.for_camera()
+        self._expect(self._transport.agent(Half.LINK, ["enrol", "--take-order"], given=order.to_bytes()))
+        return Told(step=Step.ORDER, words=f"claim {self._claim.id}")
+
+    def _enrol(self) -> Told:
+        if self._enrolled():
+            return Told(step=Step.ENROL, words=f"it is {self._claim.camera_id} already", changed=False)
+        if self._carrying is not None:
+            self._carry(self._carrying)
+        reason = ""
+        for _ in self._patience(ENROLS_WITHIN):
+            standing = self._standing()
+            match standing["stage"]:
+                case "enrolled":
+                    return Told(step=Step.ENROL, words=f"the city knows {self._claim.camera_id}")
+                case "refused" | "claim-bad":
+                    raise EnrolmentError(f"{self._claim.camera_id}: {standing['reason']}", hint="another work order")
+            reason = standing["reason"]
+        raise TransportError(
+            f"{self._claim.camera_id} does not reach the city: {reason}",
+            hint="run it again when the network is back, or carry the request: --carry FILE",
+        )
+
+    def _carry(self, carrying: Carrying) -> None:
+        if carrying.back is None:
+            done = self._expect(self._transport.agent(Half.LINK, ["enrol", "--carry-out"]))
+            Request.from_bytes(done.out)  # what is no request is not worth a walk
+            files.write_whole(carrying.out, done.out, mode=files.PRIVATE)
+            raise CarryError(
+                f"the camera's request is in {carrying.out}",
+                hint="lamppost enrol offline, at the backend; then here again with --answer FILE",
+            )
+        answer = files.read_capped(carrying.back, max_bytes=Answer.MAX_BYTES)
+        self._expect(self._transport.agent(Half.LINK, ["enrol", "--carry-in"], given=answer))
+
+    def _selftest(self) -> Told:
+        if self._recorder() is not None:
+            return Told(step=Step.SELFTEST, words="it is at work already", changed=False)
+        self._transport.stop(Half.RECORDER)  # one camera, one log: two cannot have them
+        done = self._transport.agent(Half.RECORDER, ["selftest", "--json"])
+        findings = done.json()
+        failed = [f"{one['part']}: {one['found']}" for one in findings if not one["passed"] and one["part"] != "policy"]
+        if failed:
+            raise TransportError(f"the camera fails its self-test: {'; '.join(failed)}", hint=_hint_of(findings))
+        return Told(step=Step.SELFTEST, words=f"{len(findings)} parts", facts={"findings": findings})
+
+    def _record(self) -> Told:
+        if (status := self._recorder()) is not None:
+            return Told(step=Step.RECORD, words=f"{status.camera_id}: {status.state.value}", changed=False)
+        self._transport.restart(Half.RECORDER)
+        for _ in self._patience(BEGINS_WITHIN):
+            if (status := self._recorder()) is not None:
+                return Told(step=Step.RECORD, words=f"{status.camera_id}: {status.state.value}")
+        raise TransportError("the recorder does not begin", hint="on the camera: systemctl status lamppost-recorder")
+
+    def _report(self) -> Told:
+        changed = not self._transport.runs(Half.LINK)
+        if changed:
+            self._transport.restart(Half.LINK)
+        status = None
+        for _ in self._patience(HEARS_WITHIN):
+            status = self._recorder()
+            if status is not None and status.decision.policy_digest:
+                break
+        if status is None:
+            raise TransportError("the recorder has gone silent", hint="run it again")
+        return Told(
+            step=Step.REPORT,
+            words=status.decision.reason if status.decision.policy_digest else "no policy has arrived yet",
+            changed=changed,
+            facts={"state": status.state.value, "policy": status.decision.policy_digest},
+        )
+
+    def _forget(self) -> Told:
+        if self._order.key is None:
+            return Told(step=Step.FORGET, words="nothing secret is left here", changed=False)
+        done = self._order.done(now=self._now())
+        files.write_whole(self._order_path, done.to_bytes(), mode=files.PRIVATE)
+        for path in (self._order_path.with_suffix(".html"), self._order_path.with_suffix(".png")):
+            _remove(path)  # a used code is only confusing, and may hold a passphrase
+        if self._carrying is not None:
+            _remove(self._carrying.out)
+        return Told(step=Step.FORGET, words="the key and the passphrase are gone")
+
+    def _enrolled(self) -> bool:
+        return bool(self._standing()["stage"] == "enrolled")
+
+    def _standing(self) -> dict[str, str]:
+        """Let the camera do what it can, and return how far it is."""
+        done = self._transport.agent(Half.LINK, ["enrol", "--once"])
+        if done.status not in {0, os.EX_TEMPFAIL}:
+            self._expect(done)
+        standing = done.json()
+        return {key: str(standing.get(key, "")) for key in ("stage", "reason", "code")}
+
+    def _recorder(self) -> RecorderStatus | None:
+        """Return what the recorder says of itself; None unless it runs, is heard, and goes by its name."""
+        if not self._transport.runs(Half.RECORDER):
+            return None
+        done = self._transport.agent(Half.RECORDER, ["status", "--json"])
+        if done.status:
+            return None
+        status = RecorderStatus.from_json(done.out)
+        return status if status.camera_id == self._claim.camera_id else None
+
+    def _patience(self, within: timedelta) -> Iterator[None]:
+        until = self._now() + within
+        while True:
+            yield
+            if self._now() >= until:
+                return
+            self._wait(LOOK_EVERY)
+
+    def _expect(self, done: Done) -> Done:
+        if done.status:
+            lines = [line for line in done.said.strip().splitlines() if "hint:" not in line] or ["it said nothing"]
+            raise TransportError(f"{self._transport.name}: {lines[-1].removeprefix('lamppost-agent: error: ')}")
+        return done
+
+
+def plan(order: WorkOrder, transport: str, *, carry: bool) -> list[tuple[str, str]]:
+    """Return what provisioning would do, for people and programs, without reaching the camera."""
+    claim = order.claimed()
+    return [
+        (Step.REACH.value, transport),
+        (Step.ORDER.value, f"claim {claim.id} for {claim.camera_id}, until {claim.expires_at:%Y-%m-%d %H:%M} UTC"),
+        (Step.ENROL.value, "by file" if carry else f"at https://{claim.enrol}"),
+        (Step.SELFTEST.value, "camera, masks and encoder, disk, clock"),
+        (Step.RECORD.value, f"as {claim.camera_id}"),
+        (Step.REPORT.value, f"to mqtts://{claim.broker}"),
+        (Step.FORGET.value, "the order's key, the passphrase, the code"),
+    ]
+
+
+def _hint_of(findings: list[dict[str, Any]]) -> str | None:
+    return next((one["hint"] for one in findings if not one["passed"] and one["hint"]), None)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot remove {path}: {error.strerror}") from error

@@ -1,0 +1,307 @@
+"""The way to a camera over a cable: run the agent there, start its halves, read what they say.
+
+Two of them: `ssh` to a board, and a folder on this desk that plays one. A technician's
+laptop never opens a file on the camera: everything goes through `lamppost-agent`, each
+word of it under the user who may.
+"""
+
+import json
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.errors import TransportError, UsageError
+from provisioning.authority import files
+
+PATIENCE_S = 120.0  # a self-test of a slow card
+SSH_OPTIONS = (
+    "BatchMode=yes",  # a key, never a password prompt in the middle of a step
+    "PasswordAuthentication=no",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=5",  # a cable that was pulled is noticed within a quarter of a minute
+    "ServerAliveCountMax=3",
+    "StrictHostKeyChecking=accept-new",  # a fresh board has a key that nobody knows; after the first time it is known
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "PermitLocalCommand=no",
+    "ControlMaster=no",
+    "UpdateHostKeys=no",
+    "LogLevel=ERROR",
+)
+AGENT = "/opt/lamppost/bin/lamppost-agent"
+CONFIG = "/etc/lamppost/lamppost.toml"
+_ENDS_WITHIN_S = 60.0  # the running segment is finished first
+_SSH_FAILED = 255  # ssh(1): its own failure, not the command's
+
+
+class Half(Enum):
+    """The two processes of a camera; the value is the unit's name after `lamppost-`."""
+
+    RECORDER = "recorder"
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a command of the agent did.
+
+    Attributes:
+        status: Its exit status.
+        out: What it wrote for programs.
+        said: What it said to people.
+    """
+
+    status: int
+    out: bytes
+    said: str
+
+    def json(self) -> Any:  # noqa: ANN401 - what another program wrote; whoever asks knows its shape
+        """Return what it wrote. Raises TransportError if that is no JSON."""
+        try:
+            return json.loads(self.out)
+        except ValueError as error:
+            raise TransportError(f"the camera answers something else: {self.out[:80]!r} {self.said[-200:]}") from error
+
+
+class Transport(Protocol):
+    """The way to one camera."""
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        ...
+
+    def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
+        """Run `lamppost-agent` there, as the user of one half, with `given` on its stdin.
+
+        Raises:
+            TransportError: The camera cannot be reached.
+        """
+        ...
+
+    def restart(self, half: Half) -> None:
+        """Start one half, again if it runs. Raises TransportError."""
+        ...
+
+    def stop(self, half: Half) -> None:
+        """Stop one half, if it runs. Raises TransportError."""
+        ...
+
+    def runs(self, half: Half) -> bool:
+        """Return whether one half runs. Raises TransportError."""
+        ...
+
+
+class SshTransport:
+    """A board that answers ssh: over the network, or over its USB cable (usb gadget, 10.55.0.1).
+
+    Args:
+        host: As ssh takes it: name, address or user@name.
+        known_hosts: Where the board's key is kept: one file for each camera, so that a replaced board is a new one.
+        program: ssh itself.
+    """
+
+    def __init__(self, host: str, known_hosts: Path, program: str = "ssh") -> None:
+        if host.startswith("-") or any(character.isspace() for character in host):
+            raise UsageError(f"{host!r} is no host")  # ssh would take it for an option
+        self._host = host
+        self._program = program
+        self._known_hosts = known_hosts
+
+    @property
+    def name(self) -> str:
+        """Its host."""
+        return self._host
+
+    def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
+        """Run the agent there."""
+        command = ["sudo", "-n", "-u", f"lamppost-{half.value}", AGENT, *words, "--config", CONFIG]
+        return self._run(command, given)
+
+    def restart(self, half: Half) -> None:
+        """Start a unit, again if it runs."""
+        self._systemctl("restart", half)
+
+    def stop(self, half: Half) -> None:
+        """Stop a unit."""
+        self._systemctl("stop", half)
+
+    def runs(self, half: Half) -> bool:
+        """Return whether a unit is active."""
+        return not self._run(["systemctl", "is-active", "--quiet", f"lamppost-{half.value}.service"], b"").status
+
+    def _systemctl(self, verb: str, half: Half) -> None:
+        done = self._run(["sudo", "-n", "systemctl", verb, f"lamppost-{half.value}.service"], b"")
+        if done.status:
+            raise TransportError(f"{self._host}: cannot {verb} the {half.value}: {done.said.strip()[-200:]}")
+
+    def _run(self, command: Sequence[str], given: bytes) -> Done:
+        options = [word for option in SSH_OPTIONS for word in ("-o", option)]
+        options += ["-o", f"UserKnownHostsFile={self._known_hosts}", "-T"]
+        try:
+            done = subprocess.run(  # noqa: S603 - ssh, and words of our own
+                [self._program, *options, "--", self._host, shlex.join(command)],
+                input=given,
+                capture_output=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise UsageError("there is no ssh on this machine", hint="sudo apt-get install openssh-client") from error
+        except subprocess.TimeoutExpired as error:
+            raise TransportError(f"{self._host} does not answer", hint="is the cable still in?") from error
+        said = done.stderr.decode("utf-8", "replace")
+        if done.returncode == _SSH_FAILED:
+            raise TransportError(
+                f"{self._host} cannot be reached: {said.strip()[-200:]}", hint="run it again; it goes on"
+            )
+        return Done(status=done.returncode, out=done.stdout, said=said)
+
+
+class FolderTransport:
+    """A folder on this desk that plays a camera: the same agent, two processes, a simulated street.
+
+    Args:
+        folder: Its card.
+        image: What its image would hold: root.json, offices. Copied in once.
+        source: What it looks at.
+    """
+
+    def __init__(self, folder: Path, image: Path, source: str = "streetscene") -> None:
+        self._folder = folder.absolute()
+        self._config = self._folder / "lamppost.toml"
+        if not self._config.exists():
+            self._unpack(image, source)
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return str(self._folder)
+
+    def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
+        """Run the agent here; the half makes no difference on a desk."""
+        del half
+        try:
+            done = subprocess.run(  # noqa: S603 - our own agent, and our own words
+                [sys.executable, "-m", "agent", *words, "--config", str(self._config)],
+                input=given,
+                capture_output=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TransportError(f"{self.name} does not answer") from error
+        return Done(status=done.returncode, out=done.stdout, said=done.stderr.decode("utf-8", "replace"))
+
+    def restart(self, half: Half) -> None:
+        """Start a process that outlives this one; `stop` ends it."""
+        self.stop(half)
+        word = "run" if half is Half.RECORDER else "link"
+        with (self._folder / f"{half.value}.said").open("ab") as said:
+            process = subprocess.Popen(  # noqa: S603 - our own agent, and our own words
+                [sys.executable, "-m", "agent", word, "--config", str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        files.write_whole(self._pid_file(half), f"{process.pid}\n".encode())
+        process.returncode = 0  # it is meant to outlive this object, which would complain of that
+
+    def stop(self, half: Half) -> None:
+        """End the process, if it runs."""
+        stop_process(self._pid_file(half), str(self._config))
+
+    def runs(self, half: Half) -> bool:
+        """Return whether the process runs."""
+        return running(self._pid_file(half), str(self._config)) is not None
+
+    def _pid_file(self, half: Half) -> Path:
+        return self._folder / f"{half.value}.pid"
+
+    def _unpack(self, image: Path, source: str) -> None:
+        missing = [name for name in ("root.json", "offices") if not (image / name).exists()]
+        if missing:
+            raise UsageError(
+                f"{image} lacks {' and '.join(missing)}", hint="lamppost practice makes an image to try with"
+            )
+        files.make_folder(self._folder, mode=files.PRIVATE_FOLDER)
+        for name in ("root.json", "offices"):
+            files.write_whole(self._folder / name, (image / name).read_bytes())
+        config = VIRTUAL_CONFIG.format(folder=self._folder, source=source)
+        files.write_whole(self._config, config.encode())
+
+
+VIRTUAL_CONFIG = """\
+[camera]
+source = "{source}"
+width_px = 1280
+height_px = 720
+rate_hz = 10
+
+[storage]
+footage = "{folder}/footage"
+capacity_mib = 512
+keep_free_mib = 0
+
+[state]
+folder = "{folder}/state"
+runtime = "{folder}/run"
+
+[policy]
+root = "{folder}/root.json"
+inbox = "{folder}/inbox"
+outbox = "{folder}/outbox"
+
+[link]
+authority = "{folder}/etc/fleet-authority.pem"
+credential = "{folder}/link/credential.pem"
+folder = "{folder}/link"
+
+[enrolment]
+offices = "{folder}/offices"
+folder = "{folder}/link/enrolment"
+card = "{folder}/boot/lamppost-order.json"
+"""
+
+
+def running(pid_file: Path, mark: str) -> int | None:
+    """Return the process whose number is in a file, if its command line has `mark` in it; else None."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except (OSError, ValueError):
+        return None
+    return pid if mark in command else None  # else the number was given to somebody else since
+
+
+def stop_process(pid_file: Path, mark: str) -> None:
+    """End the process whose number is in a file, if its command line has `mark` in it."""
+    pid = running(pid_file, mark)
+    if pid is None:
+        return
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        _wait_until_gone(process)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(process)
+
+
+def _wait_until_gone(process: int) -> None:
+    readable, _, _ = select.select([process], [], [], _ENDS_WITHIN_S)
+    if not readable:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
