@@ -236,6 +236,11 @@ def recipient_of(folder: Path, key: DayKey) -> str:
     return _public(folder / DAYS_FOLDER / f"{key.stem}{PUBLIC_SUFFIX}")
 
 
+def has_opener(folder: Path, request_id: str) -> bool:
+    """Tell whether the vault still has what shares for a request travel to."""
+    return (folder / REQUESTS_FOLDER / f"{request_id}.age").exists()
+
+
 def hold_recipient(folder: Path, hold_id: str) -> str:
     """Return what a hold's segments are sealed to.
 

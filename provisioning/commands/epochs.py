@@ -6,7 +6,7 @@ then every copy of that day is closed for ever. The key of the sealed layer is k
 nobody: it is split among the releasing offices as it is made (`lamppost release`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -442,11 +442,7 @@ def _show(found: Standing, now: datetime) -> None:
         ),
     )
     if found.kept:
-        desk.show_table(
-            "Keys in the vault",
-            ("key", "due", ""),
-            ((str(key), f"{at:%Y-%m-%d}", "destroy it now" if at <= now else "") for key, at in found.kept),
-        )
+        desk.show_table("Keys in the vault", ("key", "days", "of", "first due"), _grouped(found, now))
     if found.holds:
         desk.show_table(
             "Holds",
@@ -462,6 +458,18 @@ def _show(found: Standing, now: datetime) -> None:
                 for one in found.holds
             ),
         )
+
+
+def _grouped(found: Standing, now: datetime) -> Iterator[tuple[str, str, str, str]]:
+    """Yield one line for all keys of one kind: a city has some hundred, one for each day."""
+    kinds: dict[tuple[str, str, str], list[tuple[DayKey, datetime]]] = {}
+    for key, at in found.kept:
+        kinds.setdefault((key.layer, key.role, key.keeps), []).append((key, at))
+    for (layer, role, keeps), keys in sorted(kinds.items()):
+        due = sum(at <= now for _, at in keys)
+        first = f"{keys[0][1]:%Y-%m-%d}" if not due else f"{due} are due: lamppost epochs destroy"
+        longer = ", kept longer" if keeps == "extended" else ""
+        yield f"{layer} as {role}{longer}", str(len(keys)), f"{keys[0][0].day} to {keys[-1][0].day}", first
 
 
 def _told(found: Standing) -> dict[str, object]:

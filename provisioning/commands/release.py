@@ -254,23 +254,13 @@ def list_(
         desk.write_json([_told(one) for one in made])
         return
     desk.show_table(
-        "Requests to open the sealed layer",
-        ("request", "made", "camera", "case", "basis", "for", "approved", "refused", "state"),
-        (
-            (
-                one.id or "-",
-                write_instant(one.at.replace(microsecond=0)),
-                one.camera,
-                one.case,
-                one.basis,
-                one.investigator,
-                ", ".join(one.approved) or "-",
-                ", ".join(one.refused) or "-",
-                one.state,
-            )
-            for one in made
-        ),
+        "Requests to open the sealed layer", ("request", "made", "camera", "case", "answers", "state"), map(_row, made)
     )
+
+
+def _row(one: Standing) -> tuple[str, ...]:
+    answers = [f"{office}: yes" for office in one.approved] + [f"{office}: no" for office in one.refused]
+    return one.id or "-", f"{one.at:%Y-%m-%d %H:%M}", one.camera, one.case, ", ".join(answers) or "-", one.state
 
 
 def _show_counts(log: tuple[Event, ...], *, as_json: bool) -> None:

@@ -52,7 +52,8 @@ def compose(piece: Piece, sealed: Piece | None) -> Piece:
             source = below.streams.video[0]
             stream = output.add_stream("libx264", rate=source.average_rate or 25, options=_FINE)
             stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
-            stream.time_base = Fraction(1, 1_000_000)
+            # The encoder's own clock too: at the mean frame rate, two frames that came close together become one time.
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1_000_000)
             hidden = iter(()) if above is None else above.decode(video=0)
             for frame, original in zip_longest(below.decode(video=0), hidden):
                 if frame is None:

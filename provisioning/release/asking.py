@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -233,14 +234,22 @@ def _check_words(wish: Wish) -> None:
 
 
 def _segments(place: Path, wish: Wish) -> tuple[FoundSegment, ...]:
+    """Return the segments of the sealed layer that can hold a moment of the span, and as few others as can be told.
+
+    A segment's name has its start only, and nobody here can open it to see its end: it ended when the
+    camera's next one began, or after the longest that any lasts.
+    """
+    catalogue = find_segments(place)
     found = select(
-        find_segments(place),
-        camera_id=wish.camera_id,
-        layer=Layer.SEALED,
-        start_at=wish.starts_at,
-        end_at=wish.ends_at,
+        catalogue, camera_id=wish.camera_id, layer=Layer.SEALED, start_at=wish.starts_at, end_at=wish.ends_at
     )
-    whole = tuple(segment for segment in found if not segment.name.running)
+    starts = sorted({one.name.started_at for one in catalogue.segments if one.name.camera_id == wish.camera_id})
+    following = dict(pairwise(starts))
+    whole = tuple(
+        one
+        for one in found
+        if not one.name.running and following.get(one.name.started_at, wish.ends_at) > wish.starts_at
+    )
     if not whole or len(whole) > MAX_SEGMENTS:
         raise FootageError(f"{len(whole)} segments of the sealed layer are there, expected 1 to {MAX_SEGMENTS}")
     return whole

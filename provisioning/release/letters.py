@@ -28,7 +28,15 @@ MAX_LETTER_BYTES = 16 * 1024 * 1024  # a request of a day of segments, with ever
 PAYLOAD_TYPE = "application/vnd.lamppost.{}+json"
 
 _P = TypeVar("_P", bound=Strict)
-Kind = Literal["share-card", "release-request", "release-answer", "release-recorded", "release-share", "released", "epochs-destroyed"]
+Kind = Literal[
+    "share-card",
+    "release-request",
+    "release-answer",
+    "release-recorded",
+    "release-share",
+    "released",
+    "epochs-destroyed",
+]
 
 
 class _Envelope(Strict):

@@ -21,6 +21,7 @@ from agent.core.sealing.recipients import Identity, parse_recipient
 from agent.core.segment_name import parse_segment_name
 from agent.errors import FootageError, SharesError, SignatureError, StorageError, UsageError
 from provisioning.authority import files
+from provisioning.authority.vault import has_opener
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog, Entry
 from provisioning.footage.catalogue import FoundSegment, find_segments, read_blocks
@@ -102,6 +103,11 @@ def open_release(
     handed = _handed(request, raw_shares, clerk.authority)
     _check_approved(request, handed, clerk.city_log.read())
     segments = _named_segments(request.says, place)
+    if not has_opener(clerk.vault_folder, request.says.id):
+        raise UsageError(
+            f"request {request.says.id} is over, or was made with another vault",
+            hint="what is to be opened again is asked for again (JC-8)",
+        )
     entry = clerk.city_log.append(
         "release-opened",
         now,

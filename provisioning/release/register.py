@@ -29,6 +29,7 @@ class Standing:
         refused: Offices whose last answer is no, sorted.
         opened_at: When it was opened, or None.
         handed_over: Whether the segments were made for the investigator.
+        ever_refused: Whether an office said no, even if it said yes later.
         against: The clause that the law refused it with, or nothing.
     """
 
@@ -43,6 +44,7 @@ class Standing:
     refused: tuple[str, ...] = ()
     opened_at: datetime | None = None
     handed_over: bool = False
+    ever_refused: bool = False
     against: str = ""
 
     @property
@@ -64,7 +66,7 @@ class PublicCounts:
     Attributes:
         requested: Requests that were put to the offices.
         against_law: Requests that the law refused.
-        refused: Requests that at least one office refused.
+        refused: Requests that at least one office refused, whatever it said later.
         opened: Requests that were opened.
         segments_opened: Segments of the sealed layer that were opened.
         opened_by_basis: Openings by legal basis.
@@ -102,7 +104,7 @@ def counts(log: Iterable[Event], *, since: datetime | None = None, until: dateti
     return PublicCounts(
         requested=sum(not one.against for one in made),
         against_law=sum(bool(one.against) for one in made),
-        refused=sum(bool(one.refused) for one in made),
+        refused=sum(one.ever_refused for one in made),
         opened=len(opened),
         segments_opened=sum(one.segments for one in opened),
         opened_by_basis=dict(sorted(Counter(one.basis for one in opened).items())),
@@ -133,7 +135,8 @@ def _after(one: Standing, event: Event) -> Standing:
             return replace(one, approved=tuple(sorted(approved)), refused=tuple(sorted(set(one.refused) - office)))
         case "release-refused":
             refused = set(one.refused) | office
-            return replace(one, refused=tuple(sorted(refused)), approved=tuple(sorted(set(one.approved) - office)))
+            approved = set(one.approved) - office
+            return replace(one, refused=tuple(sorted(refused)), approved=tuple(sorted(approved)), ever_refused=True)
         case "release-opened":
             return replace(one, opened_at=event.at)
         case "release-handed-over":
