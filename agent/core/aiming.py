@@ -25,7 +25,7 @@ from agent.errors import FeaturelessError
 LONGEST = timedelta(minutes=30)  # of a commissioning window: a ladder, a lens, a dozen areas, and no more
 EVERY_US = 500_000  # between two updates: twice a second is enough for a hand on a lens
 
-_LOOKS = 6  # in an outline; a look comes with every update, so three seconds
+_LOOKS = 5  # in an outline; a look comes with every update, so it is made anew every two and a half seconds
 _REACH_PX = 8  # what sharpness compares one pixel with
 _EVERY_LINE = 8
 _SHARPEST_SHARE = 0.01
@@ -98,29 +98,22 @@ class Outline:
     """
 
     def __init__(self) -> None:
-        self._making = [Commissioning(), Commissioning()]  # the second is half as old as the first
-        self._taken = [0, 0]
+        self._making, self._taken = Commissioning(), 0
         self.columns, self.rows, self.codes = COLUMNS, 0, b""
 
     def add(self, analysis: Plane) -> None:
         """Take in a look; every few of them the outline is a new one."""
-        for n, making in enumerate(self._making):
-            making.add(analysis)
-            self._taken[n] += 1
-        if self._taken[0] >= _LOOKS:
-            self._finish()
-        elif self._taken[0] == _LOOKS // 2:
-            self._making[1], self._taken[1] = Commissioning(), 0
-
-    def _finish(self) -> None:
+        self._making.add(analysis)
+        self._taken += 1
+        if self._taken < _LOOKS:
+            return
+        making, self._making, self._taken = self._making, Commissioning(), 0
         try:
-            made = self._making[0].finish()
+            made = making.finish()
         except FeaturelessError:
             self.rows, self.codes = 0, b""
         else:
             self.rows, self.codes = made.rows, made.codes
-        self._making = [self._making[1], Commissioning()]
-        self._taken = [self._taken[1], 0]
 
 
 def strokes(outline: Outline, grid: bytes, size: FrameSize) -> bytes:
