@@ -26,6 +26,7 @@ from agent.core.policy.words import Day, Instant, Sha256, Slug, Strict, Text
 from agent.errors import ClauseViolationError, DocumentFormatError, StorageError, UsageError
 from provisioning.authority import files
 from provisioning.authority import vault as vaults
+from provisioning.authority.keys import OfficialKey
 from provisioning.authority.vault import DayKey
 from provisioning.epochs.holding import forget_headers, held_segments, holds_day, standing_holds
 from provisioning.evidence.authority import Authority
@@ -199,9 +200,11 @@ def destroy(doomed: Doomed, clerk: Clerk, *, early: str | None, now: datetime) -
         held=doomed.held,
         early=early,
     )
+    # A passphrase that is wrong must be found out about before anything is set in motion.
+    key = clerk.custodian.unlock()
     files.make_folder(folder / RECEIPTS_FOLDER, mode=files.PRIVATE_FOLDER)
     files.write_new(folder / RECEIPTS_FOLDER / PENDING_FILE, pending.model_dump_json().encode(), mode=files.PRIVATE)
-    return _carry_out(pending, clerk, now)
+    return _carry_out(pending, clerk, key, now)
 
 
 def resume(clerk: Clerk, *, now: datetime) -> Path | None:
@@ -218,12 +221,11 @@ def resume(clerk: Clerk, *, now: datetime) -> Path | None:
         pending = _Pending.model_validate_json(files.read_capped(path, max_bytes=MAX_PENDING_BYTES))
     except ValidationError as error:
         raise StorageError(f"{path} is no list of what is destroyed: {first_problem(error)}") from error
-    return _carry_out(pending, clerk, now)
+    return _carry_out(pending, clerk, clerk.custodian.unlock(), now)
 
 
-def _carry_out(pending: _Pending, clerk: Clerk, now: datetime) -> Path:
+def _carry_out(pending: _Pending, clerk: Clerk, key: OfficialKey, now: datetime) -> Path:
     folder = clerk.vault_folder
-    key = clerk.custodian.unlock()  # a passphrase that is wrong must not be found out about after the removal
     days = [one.day for one in pending.epochs]
     facts = {
         "early": pending.early,
