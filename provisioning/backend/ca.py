@@ -200,6 +200,16 @@ class FleetAuthority:
         """Return the credential with which the backend connects."""
         return self._issue(BACKEND_NAME, public_key, ExtendedKeyUsageOID.CLIENT_AUTH, now=now, life=SERVER_LIFE)
 
+    def issue_reader(self, name: str, public_key: EllipticCurvePublicKey, *, now: datetime) -> DeviceCredential:
+        """Return the credential of somebody who hears a part of what cameras say.
+
+        Raises:
+            UsageError: It is a camera's name.
+        """
+        if CAMERA_ID.fullmatch(name):
+            raise UsageError(f"{name!r} could be a camera's name")
+        return self._issue(name, public_key, ExtendedKeyUsageOID.CLIENT_AUTH, now=now, life=SERVER_LIFE)
+
     def issue_server(
         self, hosts: Sequence[str], public_key: EllipticCurvePublicKey, *, now: datetime
     ) -> DeviceCredential:

@@ -6,6 +6,7 @@
     BACKEND/broker/server.pem, server.key      the broker's certificate
     BACKEND/broker/data/                       what the broker keeps
     BACKEND/broker/ejabberd/                   for a cluster instead: what each of its nodes gets a copy of
+    BACKEND/home-assistant/client.pem, .key    if cameras are announced to Home Assistant: its credential
     BACKEND/fleet.db                           the store, unless another is named
 
 Everything is made from the authority and a few words, so that `init` after a loss
@@ -32,11 +33,13 @@ from provisioning.backend.ca import (
     found_authority,
     make_private_key,
 )
+from provisioning.backend.home_assistant import PREFIX, READER_NAME, READS
 from provisioning.broker import ejabberd
-from provisioning.broker.mosquitto import Broker, mosquitto_acl, mosquitto_conf
+from provisioning.broker.mosquitto import Broker, Reader, mosquitto_acl, mosquitto_conf
 
 BROKER_PROGRAM = "mosquitto"
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - cameras come from the street; the firewall and the certificate say who
+HOME_ASSISTANT = Reader(name=READER_NAME, topics=READS, announced_below=PREFIX)
 MQTTS_PORT = 8883  # IANA: secure-mqtt
 
 
@@ -70,6 +73,11 @@ class BackendFolder:
     def cluster(self) -> Path:
         """What each node of an ejabberd cluster gets a copy of, if there is one."""
         return self.broker / "ejabberd"
+
+    @property
+    def home_assistant(self) -> Path:
+        """Home Assistant's credential; if it is there, cameras are announced to it."""
+        return self.path / "home-assistant"
 
     @property
     def store_url(self) -> str:
@@ -126,10 +134,13 @@ def renew_own(folder: BackendFolder, authority: FleetAuthority, *, now: datetime
     The keys stay: the broker opens its certificate and key at different moments.
     """
     renewed = False
-    for certificate_file, key_file in (
+    reader = folder.home_assistant / "client.pem"
+    own = [
         (folder.certificate, folder.key),
         (folder.broker / "server.pem", folder.broker / "server.key"),
-    ):
+        *([(reader, reader.with_suffix(".key"))] if reader.exists() else []),
+    ]
+    for certificate_file, key_file in own:
         certificate = x509.load_pem_x509_certificate(files.read_capped(certificate_file, max_bytes=MAX_PEM_BYTES))
         life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
         if now - certificate.not_valid_before_utc < life * RENEWED_AFTER_RATIO:
@@ -137,12 +148,24 @@ def renew_own(folder: BackendFolder, authority: FleetAuthority, *, now: datetime
         key = pkcs8.open_certificate_key(files.read_capped(key_file, max_bytes=MAX_PEM_BYTES), None).public_key()
         if certificate_file == folder.certificate:
             issued = authority.issue_backend(key, now=now)
+        elif certificate_file == reader:
+            issued = authority.issue_reader(READER_NAME, key, now=now)
         else:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             issued = authority.issue_server([str(name.value) for name in names], key, now=now)
         files.write_whole(certificate_file, issued.chain)
         renewed = True
     return renewed
+
+
+def announce_to_home_assistant(folder: BackendFolder, authority: FleetAuthority, *, now: datetime) -> Path:
+    """Give Home Assistant a credential of its own, which is also the switch; return the folder with both files."""
+    key, pem = make_private_key()
+    issued = authority.issue_reader(READER_NAME, key.public_key(), now=now)
+    place = folder.home_assistant
+    files.make_folder(place, mode=files.PRIVATE_FOLDER)
+    _install_credential(place / "client.pem", place / "client.key", pem, issued)
+    return place
 
 
 def configure_broker(folder: BackendFolder, authority: FleetAuthority, listening: Listening) -> Path:
@@ -192,7 +215,8 @@ def configure_cluster(
 def write_acl(folder: BackendFolder, authority: FleetAuthority) -> None:
     """Write anew what a broker rereads: who was revoked and is denied by name; for a cluster, its credential too."""
     barred = authority.barred()
-    files.write_whole(folder.broker / "acl", mosquitto_acl(BACKEND_NAME, barred=barred).encode(), mode=0o640)
+    acl = mosquitto_acl(BACKEND_NAME, barred=barred, readers=(HOME_ASSISTANT,))
+    files.write_whole(folder.broker / "acl", acl.encode(), mode=0o640)
     cluster = folder.cluster
     if not cluster.exists():
         return

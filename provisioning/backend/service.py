@@ -19,6 +19,7 @@ from agent.errors import PolicyError, StorageError, UsageError
 from provisioning.authority.city import CityFolder, read_city, refresh
 from provisioning.backend.ca import CRL_LIFE, FleetAuthority
 from provisioning.backend.collector import Turn, collect
+from provisioning.backend.home_assistant import discovery
 from provisioning.backend.installation import BackendFolder, reload_broker, renew_own, write_acl
 from provisioning.backend.orders import go_on_with_renewal, start_catching_up, start_renewal, to_send
 from provisioning.backend.publisher import Release, ReleaseWatch, messages_for
@@ -88,7 +89,8 @@ class Backend:
         self._watch = None if city is None else ReleaseWatch(city)
         self._release: Release | None = None
         self._published_to: set[str] = set()
-        self._connections = 0
+        self._announced: set[str] = set()
+        self._announced_over = self._connections = 0
         self._next_care = self._next_look = now()
         self.counts = Counts()
         self.problems: dict[str, str] = {}
@@ -123,6 +125,7 @@ class Backend:
             self._count(turn)
             connected = turn.connected
         self._publish(connected, now=now)
+        self._announce(connected)
         if now >= self._next_look:
             self._next_look = now + LOOK_FOR_COMMANDS_EVERY
             self._send_commands(now=now)
@@ -156,6 +159,19 @@ class Backend:
             for name in names:
                 fleet.cameras.meet(name, now=now)
             fleet.cameras.note_desired(names, self._release.digest, now=now)
+
+    def _announce(self, connected: list[str]) -> None:
+        """Tell Home Assistant which cameras there are, if it is wanted here: each once over every connection."""
+        if not self._session.connected or not self._folder.home_assistant.exists():
+            return
+        names = set(connected)
+        if self._announced_over != self._session.connections:
+            self._announced_over = self._session.connections
+            self._announced.clear()
+            names |= self._known(again=True, connected=connected)
+        for name in sorted(names - self._announced):
+            self._session.announce(*discovery(name))
+        self._announced |= names
 
     def _known(self, *, again: bool, connected: list[str]) -> set[str]:
         if not again:

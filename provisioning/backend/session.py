@@ -153,6 +153,11 @@ class BrokerSession:
         )
         return True
 
+    def announce(self, topic: str, payload: bytes) -> None:
+        """Have the broker keep `payload` on a topic that is no camera's; nothing happens without a connection."""
+        if self._connected:
+            self._client.publish(topic, payload, qos=1, retain=True)
+
     def _on_connect(
         self, client: mqtt.Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:

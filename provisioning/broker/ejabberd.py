@@ -23,7 +23,7 @@ from pathlib import PurePath
 
 from agent.core.topics import ROOT, topic
 from agent.core.topics import Leaf as TopicEnd
-from provisioning.broker.mosquitto import MAX_PACKET_BYTES, MAX_QUEUED
+from provisioning.broker.mosquitto import MAX_PACKET_BYTES, MAX_QUEUED, Reader
 
 # The domain in "cam-07@lamppost"; no certificate has it, and it is looked up nowhere.
 DOMAIN = "lamppost"
@@ -46,12 +46,14 @@ class Node:
         address: Where it listens for cameras and the backend, such as "0.0.0.0".
         port: Likewise.
         backend_name: Common name of the backend's certificate; no camera can have it.
+        readers: Who else may hear something, once it has a certificate.
     """
 
     folder: PurePath
     address: str
     port: int
     backend_name: str
+    readers: tuple[Reader, ...] = ()
 
 
 def ejabberd_yml(node: Node) -> str:
@@ -60,6 +62,8 @@ def ejabberd_yml(node: Node) -> str:
     def lies(name: str) -> str:
         return _quoted(str(node.folder / name))
 
+    publish = "".join(f"\n      {_quoted(f'{reader.announced_below}/#')}: backend" for reader in node.readers)
+    subscribe = "".join(f"\n      {_quoted(each)}: reader" for reader in node.readers for each in reader.topics)
     return f"""\
 # Made by `lamppost backend broker --kind ejabberd`; made anew, it overwrites what was changed here.
 
@@ -102,24 +106,29 @@ auth_method: []
 acl:
   backend:
     user: {_quoted(node.backend_name)}
+  reader:
+    user: {json.dumps([reader.name for reader in node.readers])}
 
 access_rules:
   camera:
     - deny: barred
     - deny: backend
+    - deny: reader
     - allow
   backend:
     - allow: backend
+  reader:
+    - allow: reader
 
 modules:
   mod_mqtt:
     # %u is the name in the certificate. What no line allows is denied.
     access_publish:
       "{ROOT}/%u/up/#": camera
-      "{ROOT}/+/down/#": backend
+      "{ROOT}/+/down/#": backend{publish}
     access_subscribe:
       "{ROOT}/%u/down/#": camera
-      "{ROOT}/+/up/#": backend
+      "{ROOT}/+/up/#": backend{subscribe}
     # For the backend while it is behind or restarts. A camera's log is its queue.
     max_queue: {MAX_QUEUED}
     # In the memory of the node that has the session. Clients ask for less.

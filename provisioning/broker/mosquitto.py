@@ -120,12 +120,28 @@ use_identity_as_username true
 """
 
 
-def mosquitto_acl(backend_name: str, *, barred: Iterable[str] = ()) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Somebody who may hear a part of what cameras say, and say nothing.
+
+    Attributes:
+        name: Common name of its certificate; no camera can have it.
+        topics: What it may subscribe to.
+        announced_below: Where the backend tells it what there is to hear.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    announced_below: str
+
+
+def mosquitto_acl(backend_name: str, *, barred: Iterable[str] = (), readers: Iterable[Reader] = ()) -> str:
     """Return the text of the access list.
 
     Args:
         backend_name: Common name of the backend's certificate; no camera can have it.
         barred: Cameras whose certificate was revoked.
+        readers: Who else may hear something, once it has a certificate.
 
     Raises:
         ValueError: A barred name is no camera's, so it would not be one line of the file.
@@ -142,6 +158,11 @@ def mosquitto_acl(backend_name: str, *, barred: Iterable[str] = ()) -> str:
         f"topic read {ROOT}/+/up/#",
         f"topic write {ROOT}/+/down/#",
     ]
+    readers = tuple(readers)
+    lines += [f"topic write {reader.announced_below}/#" for reader in readers]
+    for reader in readers:
+        lines += ["", "# Hears, and says nothing.", f"user {reader.name}"]
+        lines += [f"topic read {each}" for each in reader.topics]
     for name in sorted(barred):
         topic(name, TopicEnd.BIRTH)  # refuses what is no camera id: a line break in it would be a line of the file
         lines += ["", "# Its certificate was revoked.", f"user {name}", "topic deny #"]

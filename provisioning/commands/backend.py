@@ -17,11 +17,13 @@ from agent.errors import UsageError
 from provisioning.authority import desk, files
 from provisioning.authority.city import CityFolder
 from provisioning.backend.ca import MAX_REQUEST_BYTES, FleetAuthority, renew_issuer
+from provisioning.backend.home_assistant import READER_NAME
 from provisioning.backend.installation import (
     EVERY_ADDRESS,
     MQTTS_PORT,
     BackendFolder,
     Listening,
+    announce_to_home_assistant,
     configure_broker,
     configure_cluster,
     install,
@@ -198,6 +200,16 @@ def broker(
     else:
         written = configure_cluster(folder, authority, listening, on_nodes=on_nodes)
     sys.stdout.write(f"{written}\n")
+
+
+@app.command("home-assistant")
+def home_assistant(backend: BackendOption) -> None:
+    """Announce cameras to Home Assistant: make its credential, for hearing births and statuses."""
+    folder = BackendFolder(path=backend)
+    authority = FleetAuthority(folder.authority)
+    place = announce_to_home_assistant(folder, authority, now=utc_now())
+    desk.say(f"in its MQTT integration: client id and user {READER_NAME}, no password, MQTT 5")
+    desk.say(f"broker certificate {authority.root_file}, client certificate and key from {place}")
 
 
 def operator() -> str:
