@@ -1,0 +1,265 @@
+"""A technician draws in a real browser; officials sign; the recorder fills exactly what the page showed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.core.masking.blocks import FILL_Y
+from agent.core.policy.documents import NarrowZones
+from agent.core.video import MACROBLOCK_PX
+from provisioning.commissioning.proposal import parse_proposal
+from provisioning.commissioning.record import parse_record
+from provisioning.footage.catalogue import find_segments
+from provisioning.footage.opening import open_segment
+from tests.fakes.browser import opened_page
+from tests.fakes.commissioning import OpenPage, open_page, technician
+from tests.fakes.desk import CAMERA, Desk
+from tests.fakes.documents import restriction
+from tests.tools.npm_package import install
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.slow
+
+AXE = "axe-core@4.14.1"
+WINDOW = ((0.55, 0.2), (0.75, 0.22), (0.74, 0.5), (0.56, 0.48))
+WAIT = timedelta(seconds=150)
+TOLERANCE = 6  # of 255; x264 over flat blocks
+CAMERA_SIZE = {
+    "LAMPPOST_CAMERA__WIDTH_PX": "640",
+    "LAMPPOST_CAMERA__HEIGHT_PX": "360",
+    "LAMPPOST_CAMERA__RATE_HZ": "10",
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A camera at work, and the page over it."""
+
+    desk: Desk
+    opened: OpenPage
+    page: "Page"
+
+    @property
+    def canvas(self) -> "Locator":
+        return self.page.locator("#canvas")
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        box = self.canvas.bounding_box()
+        assert box is not None
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def draw(self, *corners: tuple[float, float]) -> None:
+        self.page.click("#new-area")
+        for corner in (*corners, corners[0]):  # the first one again closes it
+            self.page.mouse.click(*self.at(*corner))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.at(*start))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.at((start[0] + end[0]) / 2, (start[1] + end[1]) / 2))
+        self.page.mouse.move(*self.at(*end))
+        self.page.mouse.up()
+
+    def corners(self) -> list[float]:
+        values: list[float] = self.page.eval_on_selector_all("#corners input", "all => all.map(one => +one.value)")
+        return values
+
+    def save(self) -> Path:
+        before = set(self.opened.saved("proposal"))
+        self.page.click("#tab-propose")
+        self.page.click("#save")
+        self.page.wait_for_selector("#saved p")
+        (made,) = set(self.opened.saved("proposal")) - before
+        return made
+
+    def wait_for(self, element: str, words: str) -> None:
+        self.page.wait_for_function(
+            "([id, words]) => document.getElementById(id).textContent.includes(words)", arg=[element, words]
+        )
+
+
+@pytest.fixture
+def scene(chromium: "Browser", tmp_path: Path) -> Iterator[Scene]:
+    desk = Desk(tmp_path / "card", source="streetscene:empty", settings=CAMERA_SIZE)
+    try:
+        desk.camera.start()
+        desk.publish()
+        desk.camera.wait_for("a recording", lambda status: status.frames.stored > 0)
+        with (
+            open_page(desk, technician(tmp_path), tmp_path / "out") as opened,
+            opened_page(chromium, viewport={"width": 1280, "height": 900}) as page,
+        ):
+            page.goto(opened.address)
+            page.wait_for_selector("#state[data-look=good]")
+            yield Scene(desk, opened, page)
+    finally:
+        desk.camera.stop()
+
+
+def last_recorded(desk: Desk) -> NDArray[np.int16]:
+    """Return the luma of the last frame that was recorded."""
+    segment = find_segments(desk.camera.footage).segments[-1]
+    with av.open(BytesIO(open_segment(segment, [desk.identity]).clear), "r") as container:
+        *_, last = container.decode(video=0)
+    return last.to_ndarray(format="yuv420p")[: last.height].astype(np.int16)
+
+
+def test_what_is_drawn_is_signed_and_masked_in_what_is_recorded(scene: Scene) -> None:
+    # The area in force is there to begin with. Draw another, move a corner too far, undo, move it right, save.
+    scene.draw(*WINDOW)
+    drawn = scene.corners()
+    scene.drag(WINDOW[2], (0.95, 0.9))
+    moved_too_far = scene.corners()
+    scene.canvas.focus()
+    scene.page.keyboard.press("Control+z")
+    undone = scene.corners()
+    scene.drag(WINDOW[2], (0.8, 0.55))
+    proposal, signed = parse_proposal(scene.save().read_bytes())
+
+    assert drawn[4:6] != moved_too_far[4:6]
+    assert undone == drawn
+    assert [zone.name for zone in proposal.zones] == ["left edge", "area 2"]
+    assert proposal.zones[1].polygon[2] == pytest.approx((0.8, 0.55), abs=0.02)
+    assert signed.card.name == "Terry Technician"
+
+    # One official makes it a restriction; the page sees that it is in force.
+    narrows = NarrowZones(what="zones", view=proposal.view, zones=proposal.zones)
+    now = scene.desk.city.now
+    scene.desk.city.put(restriction(cameras=(CAMERA,), issued_at=now, starts_at=now, narrows=(narrows,)))
+    scene.desk.publish()
+    scene.page.click("#tab-areas")
+    scene.wait_for("difference", "As signed")
+    scene.page.click("#tab-finish")
+    scene.page.wait_for_selector("#checks .passed-true >> text=Areas in force")
+    scene.page.click("#sign")
+    scene.page.wait_for_selector("#signed p")
+    assert scene.opened.process.wait(60) == 0
+    before = scene.desk.camera.wait_for("anything", lambda _: True).frames.stored
+    scene.desk.camera.wait_for("frames with it", lambda status: status.frames.stored > before + 400, WAIT)
+    scene.desk.camera.stop()
+
+    # What the recorder filled is what the page showed, block by block, and the street between is seen.
+    luma = last_recorded(scene.desk)
+    hidden = np.kron(proposal.grid(), np.ones((MACROBLOCK_PX, MACROBLOCK_PX), bool))[: luma.shape[0], : luma.shape[1]]
+    assert np.abs(luma[hidden] - FILL_Y).max() <= TOLERANCE
+    shown = np.abs(luma[~hidden] - FILL_Y) > TOLERANCE
+    assert shown.mean() > 0.5
+    record, _ = parse_record(scene.opened.saved("record")[0].read_bytes())
+    assert record.proposal_sha256 == proposal.digest
+    assert {check.what: check.passed for check in record.checks}["areas-in-force"] is True
+    kinds = [event["kind"] for event in scene.desk.camera.events()]
+    assert kinds.count("commissioning-opened") == kinds.count("commissioning-closed") == 1
+
+
+def test_everything_can_be_done_with_keys_alone(scene: Scene) -> None:
+    page = scene.page
+    scene.canvas.focus()
+    for key in ("n", "PageDown", "ArrowLeft", "ArrowUp", "Insert", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    five = scene.corners()
+    page.keyboard.press("Delete")
+    four = scene.corners()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+y")
+    page.keyboard.press("l")
+    page.click("#tab-areas")
+
+    assert len(five) == 10
+    assert len(four) == 8
+    assert four[:2] == pytest.approx([40 - 100 * 16 / 640, 40 - 100 * 16 / 360], abs=0.02)
+    assert page.eval_on_selector_all(".things input", "all => all.map(one => one.value)") == [
+        "left edge",
+        "area 2",
+        "line 1",
+    ]
+    assert page.text_content("#told") == "line 1 chosen, 2 corners"
+
+    page.fill("#area-list li:nth-child(2) input", "bedroom of No. 9")
+    proposal, _ = parse_proposal(scene.save().read_bytes())
+    assert [zone.name for zone in proposal.zones] == ["left edge", "bedroom of No. 9"]
+    assert len(proposal.zones[1].polygon) == 5
+    assert [line.name for line in proposal.lines] == ["line 1"]
+    assert "[[counting.lines]]" in (page.text_content("#saved pre") or "")
+
+
+def test_a_drawing_that_is_none_is_told_and_not_saved(scene: Scene) -> None:
+    page = scene.page
+    scene.draw((0.3, 0.3), (0.6, 0.6), (0.6, 0.3), (0.3, 0.6))  # a bow
+
+    page.click("#tab-propose")
+    page.click("#save")
+    crossing = page.text_content("#problems")
+    scene.canvas.focus()
+    for _ in range(2):  # the bow, then the area that is in force
+        page.keyboard.press("Home")
+        page.keyboard.press("Delete")
+    page.click("#save")
+    nothing = page.text_content("#problems")
+    uncovered = page.text_content("#difference")
+
+    assert crossing == "The sides of area 2 cross."
+    assert nothing == "Draw a private area, or say why there is none."
+    assert "would be uncovered" in (uncovered or "")
+    assert scene.opened.saved("proposal") == []
+
+    page.fill("#statement", "It looks at a blank wall.")
+    proposal, _ = parse_proposal(scene.save().read_bytes())
+    assert proposal.no_zones_statement == "It looks at a blank wall."
+
+
+def test_a_phone_draws_with_a_finger_and_a_second_browser_is_turned_away(
+    scene: Scene, chromium: "Browser", tmp_path: Path
+) -> None:
+    with open_page(scene.desk, technician(tmp_path / "second"), tmp_path / "second/out") as again:
+        phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 2}
+        with opened_page(chromium, **phone, is_mobile=True) as page:
+            page.goto(again.address)
+            page.wait_for_selector("#state[data-look=good]")
+            hand = Scene(scene.desk, again, page)
+            page.tap("#new-area")
+            for corner in WINDOW:
+                page.touchscreen.tap(*hand.at(*corner))
+            page.tap("#done")
+            page.wait_for_selector("#area-list li:nth-child(2)")
+            page.tap("#tab-propose")
+            page.tap("#save")
+            page.wait_for_selector("#saved p")
+            sideways = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+            other = chromium.new_page()
+            for address in (again.address, again.origin):
+                answer = other.goto(address)
+                assert answer is not None
+                assert answer.status == 403
+            other.close()
+
+    assert len(again.saved("proposal")) == 1
+    assert sideways <= 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_passes_axe(scene: Scene, scheme: str, tmp_path: Path) -> None:
+    install(AXE, tmp_path / "npm")
+    axe = (tmp_path / "npm/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+    scene.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its literals
+    scene.draw(*WINDOW)
+    scene.page.evaluate(axe)
+
+    found: list[dict[str, Any]] = []
+    for tab in ("aim", "areas", "propose", "finish"):
+        scene.page.click(f"#tab-{tab}")
+        found += scene.page.evaluate("axe.run().then(({ violations }) => violations)")
+
+    assert found == [], json.dumps(found, indent=1)[:4000]
