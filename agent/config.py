@@ -128,6 +128,9 @@ class StateSection(_Section):
 
     folder: Path
     runtime: Path = Field(description="Status and sockets; lost on a reboot, so not on the card")
+    log_key: Literal["file", "tpm", "otp"] = Field(
+        default="file", description="What keeps the key of the log from whoever has the card; unset: nothing, a file"
+    )
 
 
 class CommissioningSection(_Section):

@@ -242,7 +242,7 @@ class Keyring(Protocol):
 
     @property
     def kind(self) -> str:
-        """Where it is kept, in a word: "file", "tpm"."""
+        """What keeps it, in a word: "file", "tpm", "otp"."""
         ...
 
     @property

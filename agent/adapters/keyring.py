@@ -12,6 +12,7 @@ import os
 import stat
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -54,7 +55,7 @@ class FileKeyring:
             )
         try:
             key = load_pem_private_key(content, password=None)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise LogKeyError(f"the log's key {path} is no private key in PEM") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise LogKeyError(f"the log's key {path} is of another kind, expected Ed25519")

@@ -127,6 +127,8 @@ class RecorderStatus(_Part):
 
     Attributes:
         encoder_errors: Segments that the encoder lost since the recorder started.
+        log_key: What keeps the log's key from whoever has the card: "file" (nothing does), "tpm", "otp"; empty before
+            the log is open.
         booted_at: When the machine started, as far as its clock knew, or None.
         started_at: When the recorder started.
         updated_at: When this status was written.
@@ -141,6 +143,7 @@ class RecorderStatus(_Part):
     encoder_errors: NonNegativeInt = 0
     encoder_error: str = ""
     clock_quality: ClockQuality = ClockQuality.UNKNOWN
+    log_key: str = ""
     software_version: str
     booted_at: AwareDatetime | None = None
     started_at: AwareDatetime
@@ -189,6 +192,7 @@ def summary_lines(status: RecorderStatus, *, now: datetime) -> tuple[str, ...]:
         *_storage_lines(status.storage, now=now),
         *((f"encoder: {status.encoder_errors} errors, last: {status.encoder_error}",) if status.encoder_errors else ()),
         f"clock: {status.clock_quality.value}",
+        *((f"log signed with a key kept in: {status.log_key}",) if status.log_key else ()),
         f"software: {status.software_version}, running for {_span(now - status.started_at)}",
     )
 

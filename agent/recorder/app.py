@@ -120,6 +120,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             tally=tally,
             status_file=status_file,
             notifier=notifier,
+            log_key=log.key_kind,
         )
         caption = _caption(config)
         counting = CountingWatch(
@@ -271,7 +272,8 @@ class _Reporter:
 
 def open_log(config: Config) -> TileLog:
     """Open the log that `config` describes; see `agent.recorder.device_log`."""
-    return open_device_log(config.state.folder, config.camera.id, now=SystemClock().now())
+    state = config.state
+    return open_device_log(state.folder, config.camera.id, kept_in=state.log_key, now=SystemClock().now())
 
 
 def open_policy(config: Config, clock: Clock, log: EventLog) -> PolicyWatch:

@@ -51,6 +51,7 @@ class Caretaker:
         tally: What was counted.
         status_file: Where the status goes; failing to write it stops nothing.
         notifier: systemd.
+        log_key: What keeps the log's key, for the status.
     """
 
     def __init__(  # noqa: PLR0913 - it looks at everything once a second, and decides nothing about it
@@ -67,6 +68,7 @@ class Caretaker:
         tally: Tally,
         status_file: StatusFile,
         notifier: SystemdNotify,
+        log_key: str = "",
     ) -> None:
         self._camera_id = camera_id
         self._clock = clock
@@ -79,6 +81,7 @@ class Caretaker:
         self._tally = tally
         self._status_file = status_file
         self._notifier = notifier
+        self._log_key = log_key
         self._started_at = clock.now()
         self._status_due_us = 0
         self._tidy_due_us = 0
@@ -205,6 +208,7 @@ class Caretaker:
             encoder_errors=counts.encoder_errors,
             encoder_error=counts.encoder_error,
             clock_quality=self._clock_state().quality,
+            log_key=self._log_key,
             software_version=SOFTWARE_VERSION,
             started_at=self._started_at,
             updated_at=now,

@@ -34,7 +34,7 @@ def make_reference(config: Config, *, renew: bool) -> Fingerprint:
     clock = SystemClock()
     kept = ReferenceView(config.state.folder)
     make_camera, _ = camera_factory(config.camera, clock)
-    with open_device_log(config.state.folder, config.camera.id, now=clock.now()) as log:
+    with open_device_log(config.state.folder, config.camera.id, kept_in=config.state.log_key, now=clock.now()) as log:
         before = digest_in_force(kept, renew=renew)
         _log.info("looking at the view for %d seconds; let nobody stand in it", FRAMES * EVERY_US // 1_000_000)
         made = look_at(make_camera())

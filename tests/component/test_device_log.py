@@ -102,3 +102,24 @@ def test_a_key_that_is_a_credential_never_signs_a_second_log(tmp_path: Path, mon
         open_device_log(state, "pole-7", now=NOON)
 
     assert {path: path.read_bytes() for path in state.rglob("*") if path.is_file()} == before
+
+
+def test_a_camera_that_keeps_its_key_elsewhere_from_now_on_begins_another_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "rpi-otp-private-key"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho {'5a' * 32}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    state = tmp_path / "state"
+    record(state, 3)
+    in_a_file = (state / "keys" / "log.pem").read_bytes()
+
+    with open_device_log(state, "pole-7", kept_in="otp", now=NOON) as log:
+        assert (log.key_kind, log.size) == ("otp", 1)
+        first = log.key.name
+    with open_device_log(state, "pole-7", kept_in="otp", now=NOON) as log:
+        assert log.key.name == first
+
+    assert (state / "keys" / "log.pem").read_bytes() == in_a_file  # what it signed stays what it was

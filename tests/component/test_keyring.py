@@ -67,11 +67,19 @@ def test_a_key_that_others_can_read_is_refused_and_not_replaced(tmp_path: Path, 
 
 OTHER_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
+# The same with one bit of its algorithm changed, as a tired card does.
+UNKNOWN_KEY = OTHER_KEY.replace(b"MBMGByqGSM49AgEG", b"MBMGByqGSM48AgEG")
+
 
 @pytest.mark.parametrize(
     ("content", "match"),
-    [(b"", "no private key"), (b"x" * 5000, "larger than"), (OTHER_KEY, "of another kind")],
-    ids=["empty", "large", "another kind"],
+    [
+        (b"", "no private key"),
+        (UNKNOWN_KEY, "no private key"),
+        (b"x" * 5000, "larger than"),
+        (OTHER_KEY, "of another kind"),
+    ],
+    ids=["empty", "unknown", "large", "another kind"],
 )
 def test_what_is_no_key_is_refused_and_not_replaced(tmp_path: Path, content: bytes, match: str) -> None:
     path = tmp_path / "log.pem"

@@ -148,3 +148,10 @@ def test_events_without_a_time_are_told_without_one() -> None:
 
 def test_a_silent_recorder_is_the_first_thing_said() -> None:
     assert summary_lines(FRESH, now=NOON + timedelta(minutes=3))[0] == "NOT RUNNING: last heard 3 min ago"
+
+
+@pytest.mark.parametrize("kind", ["file", "tpm", "otp"])
+def test_a_person_is_told_what_keeps_the_key_of_the_log(kind: str) -> None:
+    assert f"log signed with a key kept in: {kind}" in summary_lines(
+        FRESH.model_copy(update={"log_key": kind}), now=NOON
+    )
