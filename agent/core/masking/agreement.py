@@ -62,10 +62,11 @@ class Agreement:
 
 
 def _reduced(luma: Plane, lines: NDArray[np.intp], factor: int, width: int) -> Lines:
-    total = np.zeros((len(lines), width * factor), np.uint16)
-    for offset in range(factor):
+    total = luma[lines * factor, : width * factor].astype(np.uint16)
+    for offset in range(1, factor):
         total += luma[lines * factor + offset, : width * factor]
     sums = total[:, ::factor].copy()
     for offset in range(1, factor):
         sums += total[:, offset::factor]
-    return (sums // np.uint16(factor * factor)).astype(np.int16)
+    sums //= np.uint16(factor * factor)
+    return sums.astype(np.int16)

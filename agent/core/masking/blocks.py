@@ -157,16 +157,15 @@ def _block(position: float, count: int) -> int:
 
 def _rectangles(grid: BlockGrid) -> Iterator[Rectangle]:
     """Yield runs of hidden blocks, merged downward while the same run continues."""
-    open_runs: dict[tuple[int, int], int] = {}  # (left, right) → top
-    rows, _ = grid.shape
-    for row in range(rows + 1):
-        runs = _runs(grid[row]) if row < rows else set()
-        for run in [r for r in open_runs if r not in runs]:
-            yield Rectangle(open_runs.pop(run), row, *run)
-        for run in runs:
-            open_runs.setdefault(run, row)
-
-
-def _runs(line: NDArray[np.bool_]) -> set[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], line, [False]))))
-    return {(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)}
+    edged = np.zeros((grid.shape[0], grid.shape[1] + 2), np.bool_)
+    edged[:, 1:-1] = grid
+    at_rows, at = np.nonzero(edged[:, 1:] != edged[:, :-1])  # in each row a start and an end in turn
+    growing: dict[tuple[int, int], tuple[int, int]] = {}  # (left, right) → (top, bottom)
+    for row, left, right in zip(at_rows[::2].tolist(), at[::2].tolist(), at[1::2].tolist(), strict=True):
+        top, bottom = growing.get((left, right), (row, row))
+        if bottom != row:
+            yield Rectangle(top, bottom, left, right)
+            top = row
+        growing[left, right] = (top, row + 1)
+    for (left, right), (top, bottom) in growing.items():
+        yield Rectangle(top, bottom, left, right)

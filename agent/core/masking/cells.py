@@ -185,13 +185,16 @@ def _mean_in_cells(plane: Plane, raster: Raster) -> Luma:
     last = plane.shape[0] - 1
     tops = np.arange(raster.rows) * side
     lines = [plane.take(np.minimum(tops + side * part // 4, last), axis=0) for part in (1, 3)]
-    sums = lines[0].astype(np.uint16)
-    sums += lines[1]
     width = raster.columns * side
-    if sums.shape[1] < width:
-        sums = np.pad(sums, ((0, 0), (0, width - sums.shape[1])), mode="edge")
-    cells = sums[:, :width].reshape(raster.rows, raster.columns, side)
-    means: Luma = cells.sum(axis=2, dtype=np.uint32).astype(np.float32)
+    sums = np.empty((raster.rows, width), np.uint16)
+    reach = min(width, plane.shape[1])
+    np.add(lines[0][:, :reach], lines[1][:, :reach], out=sums[:, :reach], dtype=np.uint16)
+    sums[:, reach:] = sums[:, reach - 1 : reach]
+    # Column after column: numpy sums over a short axis an element at a time.
+    total = sums[:, 0::side].astype(np.uint32)
+    for offset in range(1, side):
+        total += sums[:, offset::side]
+    means: Luma = total.astype(np.float32)
     means *= np.float32(1 / (len(lines) * side))
     return means
 
@@ -217,7 +220,8 @@ def grow(cells: CellGrid, *, up: int = 0, down: int = 0, sideways: int = 0) -> C
 
 def close_gaps(cells: CellGrid, *, rows: int, columns: int) -> CellGrid:
     """Return the cells and the gaps between them of at most twice `rows` and `columns`."""
-    wide = np.pad(cells, ((rows, rows), (columns, columns)))
+    wide = np.zeros((cells.shape[0] + 2 * rows, cells.shape[1] + 2 * columns), np.bool_)
+    wide[rows:-rows, columns:-columns] = cells
     grown = grow(wide, up=rows, down=rows, sideways=columns)
     kept = ~grow(~grown, up=rows, down=rows, sideways=columns)
     return cells | kept[rows : kept.shape[0] - rows, columns : kept.shape[1] - columns]

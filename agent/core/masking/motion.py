@@ -16,6 +16,8 @@ scene is learned, five times a second.
 Pure: numpy in, numpy out; time is a parameter.
 """
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +33,9 @@ from agent.core.masking.cells import (
     over_pixels,
     slopes_of_cells,
 )
+from agent.core.masking.drift import Field
 from agent.core.masking.release import RELEASE, Reason, Release, ReleaseRule
-from agent.core.masking.texture import Texture
+from agent.core.masking.texture import Texture, edges_in
 from agent.core.video import Plane
 
 # Luma steps that noise never exceeds: a least one, for codecs and rounding, and so many mean deviations.
@@ -64,7 +67,7 @@ _STANDING_US = 1_000_000  # what differed for so long before the scene was forgo
 _SCENE_RATE = 0.02  # per tick, so ten seconds: a shadow is followed, a person is not
 _CANDIDATE_RATE = 0.1
 _NOISE_RATE = 0.05
-_TEXTURE_EVERY_US = 1_000_000  # no appearance is released that is younger than some
+_TEXTURE_EVERY_US, _TEXTURES = 1_000_000, 4  # edges that last for four seconds are of what stands there
 _RIPENS_US = 2_000_000  # before it may be scene: so long its pixels are averaged, for a scene of one frame has its rain
 _RIPENS_LOOKS = 4  # looks in that time
 _LEAST_SAMPLES = 8
@@ -114,7 +117,9 @@ class Scene:
 
         self._last_tick_us: int | None = None
         self._last_means: Luma | None = None
-        self._disagreeing: tuple[int, CellGrid] | None = None  # when asked, what was found
+        self._edges: deque[Field] = deque(maxlen=_TEXTURES)
+        self._texture_due_us: int | None = None
+        self._disagreeing: CellGrid = np.ones(cells, np.bool_)
         self._released_later: list[tuple[int, int]] = []  # when, how many cells
         self._releases: list[Release] = []
 
@@ -277,11 +282,11 @@ class Scene:
         slow = self.proved | self._guarded
         soon = self._older(soon_us - _RIPENS_US, soon_credit - _RIPENS_LOOKS) & ~slow
         later = self._older(rule.later_us - _RIPENS_US, rule.later_credit - _RIPENS_LOOKS)
-        if self._texture is not None and (soon.any() or (later.any() and not rule.needs_detector)):
+        if self._texture is not None:
             agreeing = ~self._disagreements(self._texture, luma, now_us)
             soon &= agreeing
             later &= agreeing | rule.needs_detector
-        elif not known and not rule.needs_detector:
+        elif not rule.needs_detector:
             later[:] = False
         later &= ~soon
         self._ripen(luma, soon | later)
@@ -297,10 +302,12 @@ class Scene:
 
     def _disagreements(self, texture: Texture, luma: Plane, now_us: int) -> CellGrid:
         """Return the cells whose lasting appearance has not the texture of the reference view."""
-        if self._disagreeing is None or now_us - self._disagreeing[0] >= _TEXTURE_EVERY_US:
+        if self._texture_due_us is None or now_us >= self._texture_due_us:
+            self._texture_due_us = now_us + _TEXTURE_EVERY_US
             height, width = self._raster.plane_shape
-            self._disagreeing = now_us, texture.disagreeing(luma[:height, :width], self._raster)
-        return self._disagreeing[1]
+            self._edges.append(edges_in(luma[:height, :width]))
+            self._disagreeing = texture.disagreeing(self._edges, self._raster)
+        return self._disagreeing
 
     def _ripen(self, luma: Plane, cells: CellGrid) -> None:
         """Average the pixels of cells that will soon be scene; wipe those of cells that will not any more."""

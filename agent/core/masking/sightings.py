@@ -88,6 +88,7 @@ class Sightings:
     def __init__(self, raster: Raster) -> None:
         self._raster = raster
         self._believed: list[tuple[int, Sighting]] = []  # until when, which
+        self._drawn: dict[float, CellGrid] = {}  # by least score, of what is believed now
 
     def add(self, look: Look, moving: CellGrid) -> None:
         """Believe a look from now on.
@@ -96,6 +97,7 @@ class Sightings:
             look: What was seen.
             moving: Cells that are hidden because the picture differs from the scene there.
         """
+        self._drawn.clear()
         for sighting in look.sightings:
             where = sighting.where
             cells = moving[self._raster.rectangle(where.left, where.top, where.right, where.bottom)]
@@ -103,10 +105,16 @@ class Sightings:
             self._believed.append((look.pts_us + (MOVING_HOLD_US if carried else HOLD_US), sighting))
 
     def cells(self, now_us: int, *, least_score: float) -> CellGrid:
-        """Return the cells that believed sightings of at least `least_score` touch, grown."""
-        self._believed = [one for one in self._believed if now_us <= one[0]]
-        believed = tuple(sighting for _, sighting in self._believed)
-        return touched(self._raster, believed, least_score=least_score, across=GROW_ACROSS, down=GROW_DOWN)
+        """Return the cells that believed sightings of at least `least_score` touch, grown; not to be written into."""
+        if any(now_us > until_us for until_us, _ in self._believed):
+            self._believed = [one for one in self._believed if now_us <= one[0]]
+            self._drawn.clear()
+        if least_score not in self._drawn:
+            believed = tuple(sighting for _, sighting in self._believed)
+            self._drawn[least_score] = touched(
+                self._raster, believed, least_score=least_score, across=GROW_ACROSS, down=GROW_DOWN
+            )
+        return self._drawn[least_score]
 
 
 def touched(

@@ -12,6 +12,7 @@ agrees may be released soon, and what disagrees later, or never; see `agent.core
 Pure.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,11 @@ _NEAR_ROWS, _NEAR_COLUMNS = 3, 2  # how near together
 _BODY_ROWS, _BODY_COLUMNS = 9, 3  # half the height and width of a gap between edges that is filled: coats have none
 
 
+def edges_in(picture: Plane) -> Field:
+    """Return the edges of an analysis plane, (h, w) uint8: directions, no picture."""
+    return field_of(reduced(picture))
+
+
 class Texture:
     """Compares pictures with one reference view."""
 
@@ -41,17 +47,17 @@ class Texture:
         ]
         self._shape = (rows, columns)
 
-    def disagreeing(self, picture: Plane, raster: Raster) -> CellGrid:
-        """Return the cells of `raster` whose surroundings have edges that the reference has not.
+    def disagreeing(self, edges: Sequence[Field], raster: Raster) -> CellGrid:
+        """Return the cells of `raster` whose surroundings have lasting edges that the reference has not.
 
         Args:
-            picture: The analysis plane of the raster.
+            edges: Of pictures of the last seconds, as `edges_in` gives them; those of who walks past do not last.
             raster: Whose cells; one of another shape than the reference disagrees everywhere.
         """
-        field = field_of(reduced(picture))
-        if field.shape[1:] != self._shape:
+        if any(field.shape[1:] != self._shape for field in edges):
             return np.ones(raster.shape, np.bool_)
-        return _on(raster.shape, _bodies(self._strange(field)))
+        lasting: Field = np.mean(edges, axis=0)
+        return _on(raster.shape, _bodies(self._strange(lasting)))
 
     def _strange(self, field: Field) -> CellGrid:
         """Return where there is an edge, and none of the reference near that runs the same way."""
