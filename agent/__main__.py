@@ -84,9 +84,11 @@ def _parser() -> argparse.ArgumentParser:
 
     enrol = commands.add_parser("enrol", parents=[configured], help="become a camera that the city knows")
     carried = enrol.add_mutually_exclusive_group()
-    carried.add_argument("--carry-out", type=Path, metavar="FILE", help="write the request for somebody to carry")
-    carried.add_argument("--carry-in", type=Path, metavar="FILE", help="install what was carried back")
+    carried.add_argument("--take-order", action="store_true", help="take the order on stdin, and end")
+    carried.add_argument("--stage", action="store_true", help="say how far it is, and end")
     carried.add_argument("--once", action="store_true", help="do what can be done now, say how far it is, and end")
+    carried.add_argument("--carry-out", action="store_true", help="write the request for somebody to carry to stdout")
+    carried.add_argument("--carry-in", action="store_true", help="install the answer on stdin, and end")
     enrol.set_defaults(command=_enrol)
 
     link = commands.add_parser("link", parents=[configured], help="keep the camera in touch with the city's broker")
@@ -150,10 +152,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _named(path: Path) -> "Config | None":
     """Return the recorder's configuration with the camera's name in it; None if nobody has told it yet."""
-    from agent.adapters.identity import identify  # noqa: PLC0415 - see the top
+    from agent.adapters.identity import identify, take_name  # noqa: PLC0415 - see the top
     from agent.config import load  # noqa: PLC0415
 
     config = load(path)
+    take_name(config)
     return identify(config, config.state.folder)
 
 
@@ -220,12 +223,11 @@ def _link(arguments: argparse.Namespace) -> int:
 
 
 def _enrol(arguments: argparse.Namespace) -> int:
-    from agent.adapters.atomic_files import read_capped, write_atomically  # noqa: PLC0415 - see the top
-    from agent.adapters.board import Board  # noqa: PLC0415
+    from agent.adapters.board import Board  # noqa: PLC0415 - see the top
     from agent.adapters.clock import SystemClock  # noqa: PLC0415
     from agent.adapters.led import NoLamp, SysfsLamp  # noqa: PLC0415
     from agent.config import load  # noqa: PLC0415
-    from agent.core.enrolment.exchange import Answer  # noqa: PLC0415
+    from agent.core.enrolment.exchange import Answer, Order  # noqa: PLC0415
     from agent.core.enrolment.signs import Stage  # noqa: PLC0415
     from agent.link.enrol import Enrolment, LampPlayer, enrol  # noqa: PLC0415
 
@@ -233,18 +235,21 @@ def _enrol(arguments: argparse.Namespace) -> int:
     config, clock = load(arguments.config), SystemClock()
     if config.enrolment.offices is None:
         raise UsageError("this camera enrols by nobody's claim", hint="enrolment.offices names whose claims count")
-    lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
     enrolment = Enrolment(config, board=Board(config.storage.footage).serial(), clock=clock)
+    if arguments.take_order:
+        enrolment.take(Order.from_bytes(sys.stdin.buffer.read(Order.MAX_BYTES + 1)))
+        return 0
     if arguments.carry_out:
-        write_atomically(arguments.carry_out, enrolment.to_carry())
+        sys.stdout.buffer.write(enrolment.to_carry())
         return 0
     if arguments.carry_in:
-        enrolment.carried_back(Answer.from_bytes(read_capped(arguments.carry_in, max_bytes=Answer.MAX_BYTES)))
+        enrolment.carried_back(Answer.from_bytes(sys.stdin.buffer.read(Answer.MAX_BYTES + 1)))
         return 0
-    if arguments.once:
-        standing = enrolment.step()
-        sys.stdout.write(f"{standing.stage.value}\n")
+    if arguments.once or arguments.stage:
+        standing = enrolment.step() if arguments.once else enrolment.standing()
+        sys.stdout.write(standing.to_json() + "\n")
         return 0 if standing.stage is Stage.ENROLLED else EnrolmentPendingError.exit_status
+    lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
     with LampPlayer(lamp, clock) as player:
         return 0 if enrol(enrolment, player, _stop_on_signals()) else EnrolmentPendingError.exit_status
 

@@ -14,6 +14,7 @@ certificate. The last file to go is the order, so while it lies there, something
 to do.
 """
 
+import json
 import logging
 import random
 import threading
@@ -30,6 +31,7 @@ from agent.adapters.atomic_files import make_folders, read_capped, write_atomica
 from agent.adapters.credential import DeviceCredential
 from agent.adapters.enrolment_files import EnrolmentFiles
 from agent.adapters.enrolment_service import MAX_ROOT_BYTES, EnrolmentService, pin_of
+from agent.adapters.folder_lock import alone_in
 from agent.adapters.identity import ENROLLED_FILE, Offices, kept_claim
 from agent.config import Config
 from agent.core.backoff import Backoff
@@ -70,6 +72,10 @@ class Standing:
     code: str = ""
     unreachable: bool = False
 
+    def to_json(self) -> str:
+        """Return it for a program at the other end of a cable."""
+        return json.dumps({"stage": self.stage.value, "reason": self.reason, "code": self.code})
+
 
 class Enrolment:
     """One camera's way into the fleet.
@@ -99,6 +105,7 @@ class Enrolment:
         if section.offices is None:
             raise ValueError("a camera that enrols has offices")
         self._config = config
+        self._folder = section.folder
         self._offices = Offices(section.offices)
         self._files = EnrolmentFiles(section.folder, section.card, config.policy.outbox)
         self._board = board
@@ -112,13 +119,15 @@ class Enrolment:
         Raises:
             StorageError: The disk refuses; what was reached is kept.
         """
+        with alone_in(self._folder):
+            return self._step()
+
+    def _step(self) -> Standing:
         order = self._files.order()
         if order is None:
             return self._told(self._without_order())
         try:
-            claim = self._offices.verify(order.claim)
-            check_claim(claim, board=self._board, now=self._clock.now(), clock_known=self._clock_known)
-            self._same_name(claim)
+            claim = self._checked(order)
         except EnrolmentError as error:
             return self._told(Standing(stage=Stage.CLAIM_BAD, wait=AFTER_REFUSAL, reason=str(error)))
         try:
@@ -129,15 +138,33 @@ class Enrolment:
         except (EnrolmentError, CredentialError) as error:
             return self._told(Standing(stage=Stage.REFUSED, wait=AFTER_REFUSAL, reason=str(error)), claim)
 
+    def standing(self) -> Standing:
+        """Return how far the camera is, without asking anybody. Raises StorageError."""
+        return self._without_order() if self._files.order() is None else Standing(stage=Stage.CONNECTING)
+
+    def take(self, order: Order) -> None:
+        """Make `order` the one to carry out; one that was carried out is left alone.
+
+        Raises:
+            EnrolmentError: Its claim is no use here.
+        """
+        with alone_in(self._folder):
+            claim = self._checked(order)
+            done = kept_claim(self._config.link.folder) == order.claim and self._files.order() is None
+            if not done:
+                self._files.keep_order(order)
+                self._told(Standing(stage=Stage.CONNECTING), claim)
+
     def to_carry(self) -> bytes:
         """Return the request as a file for somebody to carry to the city; the same again until it is answered.
 
         Raises:
             EnrolmentError: There is no order, or its claim is no use here.
         """
-        order, claim = self._ordered()
-        credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
-        return self._request(order, self._asked(credential)).to_bytes()
+        with alone_in(self._folder):
+            order, claim = self._ordered()
+            credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
+            return self._request(order, self._asked(credential)).to_bytes()
 
     def carried_back(self, answer: Answer) -> None:
         """Install what the city answered.
@@ -146,24 +173,28 @@ class Enrolment:
             EnrolmentError: It is no certificate, or there is no order that it could be for.
             CredentialError: It is not for the key that this camera made.
         """
-        order, claim = self._ordered()
-        if answer.outcome is not Outcome.ISSUED:
-            raise EnrolmentError(answer.reason or "the city has not issued a certificate")
-        if pin_of(answer.root.encode()) != claim.authority_pin:
-            raise EnrolmentError("the answer comes from another city than the claim's")
-        self._keep_authority(answer.root.encode())
-        credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
-        self._install(order, credential, answer)
-        self._told(Standing(stage=Stage.ENROLLED), claim)
+        with alone_in(self._folder):
+            order, claim = self._ordered()
+            if answer.outcome is not Outcome.ISSUED:
+                raise EnrolmentError(answer.reason or "the city has not issued a certificate")
+            if pin_of(answer.root.encode()) != claim.authority_pin:
+                raise EnrolmentError("the answer comes from another city than the claim's")
+            self._keep_authority(answer.root.encode())
+            credential = DeviceCredential(self._config.link.credential, self._config.link.authority, claim.camera_id)
+            self._install(order, credential, answer)
+            self._told(Standing(stage=Stage.ENROLLED), claim)
 
     def _ordered(self) -> tuple[Order, Claim]:
         order = self._files.order()
         if order is None:
             raise EnrolmentError("this camera has no order", hint="card or cable bring one")
+        return order, self._checked(order)
+
+    def _checked(self, order: Order) -> Claim:
         claim = self._offices.verify(order.claim)
         check_claim(claim, board=self._board, now=self._clock.now(), clock_known=self._clock_known)
         self._same_name(claim)
-        return order, claim
+        return claim
 
     def _asked(self, credential: DeviceCredential) -> str:
         """Return the request that goes with the key that waits, made if there is none."""

@@ -125,6 +125,7 @@ class Provisioning:
         self._carrying = carrying
         self._journal = Journal(order_path.with_suffix(".journal"))
         self._claim = self._order.claimed()
+        self._brought = False
 
     @property
     def order(self) -> WorkOrder:
@@ -156,24 +157,25 @@ class Provisioning:
             yield told
 
     def _reach(self) -> Told:
-        standing = self._standing()
+        standing = self._standing("--stage")
         return Told(step=Step.REACH, words=self._transport.name, changed=False, facts={"stage": standing["stage"]})
 
     def _bring_order(self) -> Told:
-        if self._enrolled():
+        if self._standing("--stage")["stage"] == "enrolled":
             return Told(step=Step.ORDER, words="it has been carried out", changed=False)
         order: Order = self._order.for_camera()
         self._expect(self._transport.agent(Half.LINK, ["enrol", "--take-order"], given=order.to_bytes()))
+        self._brought = True
         return Told(step=Step.ORDER, words=f"claim {self._claim.id}")
 
     def _enrol(self) -> Told:
-        if self._enrolled():
+        if not self._brought:
             return Told(step=Step.ENROL, words=f"it is {self._claim.camera_id} already", changed=False)
         if self._carrying is not None:
             self._carry(self._carrying)
         reason = ""
         for _ in self._patience(ENROLS_WITHIN):
-            standing = self._standing()
+            standing = self._standing("--once")
             match standing["stage"]:
                 case "enrolled":
                     return Told(step=Step.ENROL, words=f"the city knows {self._claim.camera_id}")
@@ -246,12 +248,9 @@ class Provisioning:
             _remove(self._carrying.out)
         return Told(step=Step.FORGET, words="the key and the passphrase are gone")
 
-    def _enrolled(self) -> bool:
-        return bool(self._standing()["stage"] == "enrolled")
-
-    def _standing(self) -> dict[str, str]:
-        """Let the camera do what it can, and return how far it is."""
-        done = self._transport.agent(Half.LINK, ["enrol", "--once"])
+    def _standing(self, how: str) -> dict[str, str]:
+        """Return how far the camera is; with `--once`, after it has done what it can now."""
+        done = self._transport.agent(Half.LINK, ["enrol", how])
         if done.status not in {0, os.EX_TEMPFAIL}:
             self._expect(done)
         standing = done.json()

@@ -245,7 +245,6 @@ def test_a_camera_keeps_its_name(founded: EnrollingCity, tmp_path: Path) -> None
 def test_the_wireless_network_is_written_down_before_anybody_is_asked(founded: EnrollingCity, tmp_path: Path) -> None:
     config = camera_config(tmp_path, founded.office)
     assert config.enrolment.networks is not None
-    config.enrolment.networks.mkdir()
     give(config, founded.order(17, camera_id="wireless", wifi=Wifi(ssid="Stadt", secret="geheim geheim")))
 
     standing = enrolment(config, make_service=lambda *_: Unreachable()).step()

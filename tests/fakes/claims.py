@@ -33,7 +33,7 @@ class Office:
 
 def order_key(number: int = 1) -> bytes:
     """Return the private half of a work order's key."""
-    return bytes([number]) * 32
+    return number.to_bytes(4, "big") * 8
 
 
 def public_half(private: bytes) -> bytes:

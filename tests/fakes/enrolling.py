@@ -71,7 +71,7 @@ class EnrollingCity:
 
 def camera_config(folder: Path, office: Office, **camera: Any) -> Config:
     """Return the configuration of an unenrolled camera whose card is `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "networks").mkdir(parents=True, exist_ok=True)
     (folder / "offices").write_text(office.public.public_bytes_raw().hex() + "\n", encoding="ascii")
     sections: dict[str, Any] = {
         "camera": {"id": "unenrolled", "source": "streetscene", **camera},
