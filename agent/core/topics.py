@@ -25,10 +25,12 @@ class Leaf(StrEnum):
     STATUS = "up/status"
     REPORTED = "up/reported"
     LOG = "up/log"
+    CHECKPOINT = "up/checkpoint"
     REPLY = "up/rsp"
     DESIRED = "down/desired"
     REVOKE = "down/revoke"
     ACK = "down/ack"
+    COSIGNED = "down/cosigned"
     COMMAND = "down/cmd"
 
 
@@ -55,10 +57,12 @@ DELIVERY = {
     Leaf.STATUS: Delivery(expiry_s=60),  # by then the next one is there
     Leaf.REPORTED: Delivery(retained=True),
     Leaf.LOG: Delivery(),
+    Leaf.CHECKPOINT: Delivery(expiry_s=300),  # by then there is a newer one
     Leaf.REPLY: Delivery(expiry_s=300),
     Leaf.DESIRED: Delivery(retained=True),
     Leaf.REVOKE: Delivery(retained=True),
     Leaf.ACK: Delivery(),
+    Leaf.COSIGNED: Delivery(expiry_s=300),
     Leaf.COMMAND: Delivery(expiry_s=COMMAND_EXPIRY_S),
 }
 
@@ -117,6 +121,7 @@ def camera_subscriptions(camera_id: str) -> tuple[str, ...]:
         topic(camera_id, Leaf.REVOKE),
         topic(camera_id, Leaf.DESIRED),
         topic(camera_id, Leaf.ACK),
+        topic(camera_id, Leaf.COSIGNED),
         f"{ROOT}/{Topic(camera_id=camera_id, leaf=Leaf.ACK).camera_id}/{Leaf.COMMAND.value}/+",
     )
 

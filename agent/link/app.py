@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.adapters.allocator import return_large_blocks
 from agent.adapters.atomic_files import make_folders
 from agent.adapters.board import Board
+from agent.adapters.checkpoint_files import CheckpointFiles
 from agent.adapters.clock import SystemClock
 from agent.adapters.credential import DeviceCredential
 from agent.adapters.footage_files import FootageFiles
@@ -35,6 +36,7 @@ from agent.link.selftest import LinkSelftest
 from agent.link.session import Parts, Supervisor
 from agent.link.snapshots import Snapshots
 from agent.link.upload import Uploads
+from agent.link.witnessing import Witnessing
 from agent.ports import Broker, Clock
 
 # The largest thing that may come is a bundle; a little more, so that one that is too large is refused with a reason.
@@ -112,6 +114,7 @@ def compose(config: Config, broker: Broker, clock: Clock, running: ExitStack) ->
         policy=PolicyRelay(camera_id, PolicyInbox(config.policy.inbox), config.policy.outbox, clock),
         commands=Commands(camera_id, reach, store, clock, _operator_keys(link)),
         delivery=delivery,
+        witnessing=Witnessing(camera_id, CheckpointFiles(config.state.folder / "log", link.folder), store, clock),
         store=store,
         notifier=SystemdNotify(),
     )

@@ -27,6 +27,7 @@ from agent.link.delivery import LogDelivery
 from agent.link.health import SOFTWARE_VERSION, Health
 from agent.link.policy import PolicyRelay
 from agent.link.postbox import Postbox
+from agent.link.witnessing import Witnessing
 from agent.ports import Answered, Broker, BrokerSession, Clock, Outgoing, Received
 
 TICK = timedelta(
@@ -48,6 +49,7 @@ class Parts:
     policy: PolicyRelay
     commands: Commands
     delivery: LogDelivery
+    witnessing: Witnessing
     store: LinkStore
     notifier: SystemdNotify
 
@@ -113,6 +115,7 @@ class Supervisor:
             postbox.send(self._message(Leaf.BIRTH, birth))
             parts.health.connected()
             parts.delivery.begin()
+            parts.witnessing.begin()
             parts.notifier.status("connected")
             _log.info("connected, birth sequence %d", sequence)
             Conversation(self._camera_id, session, postbox, parts, self._clock).run(stop)
@@ -208,6 +211,8 @@ class Conversation:
                 parts.policy.bring(found.leaf, message.payload)
             case Leaf.ACK:
                 parts.delivery.acknowledged(message.payload)
+            case Leaf.COSIGNED:
+                parts.witnessing.cosigned(message.payload)
             case Leaf.COMMAND:
                 parts.commands.asked(message, found.name)
             case _:
@@ -229,7 +234,7 @@ class Conversation:
             self._look_at_us = now_us + LOOK_EVERY_US
             parts.health.look()
             parts.delivery.look()
-            for problem in (parts.policy.problem, parts.delivery.problem):
+            for problem in (parts.policy.problem, parts.delivery.problem, parts.witnessing.problem):
                 parts.health.note(problem)
             if self._postbox.room() and (status := parts.health.due(parts.delivery.queue)) is not None:
                 self._postbox.send(addressed(self._camera_id, Leaf.STATUS, status))
@@ -237,6 +242,7 @@ class Conversation:
         while self._postbox.room() and (reply := parts.commands.next_reply()) is not None:
             self._postbox.send(reply)
         parts.delivery.send(self._postbox)
+        parts.witnessing.send(self._postbox, acked=parts.delivery.queue.acked)
         if self._postbox.empty:
             parts.commands.reboot_if_due()
 

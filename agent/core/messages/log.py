@@ -1,4 +1,4 @@
-"""The camera's log on its way to the backend: `up/log` and `down/ack`.
+"""The camera's log on its way to the backend: `up/log` and `down/ack`, `up/checkpoint` and `down/cosigned`.
 
 A *leaf* is one entry of the log: an index that rises by one, and bytes. Delivery is
 at least once; the index makes duplicates harmless. A leaf leaves the camera's queue
@@ -10,13 +10,14 @@ index 0 again, under a new log id.
 
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from agent.core.messages.wire import KIB, CameraId, Index, Message, Token
 
 MAX_LEAF_BYTES = 16 * KIB
 MAX_LEAVES = 256
 MAX_SKIPPED = 64
+MAX_NOTE_CHARACTERS = 4 * KIB  # a checkpoint of 200, and a signature of 150 for each witness
 
 LeafBytes = Annotated[
     bytes,
@@ -75,3 +76,44 @@ class Ack(Message):
     camera_id: CameraId
     log_id: Token
     next: Index
+
+
+NoteText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NOTE_CHARACTERS)]
+
+
+class SignedCheckpoint(Message):
+    """What the camera's log says it is, signed by the log. On `up/checkpoint`.
+
+    Sent at most once a minute, and only when the backend has acknowledged every leaf that it covers. The
+    log's key is in the log: the fact `log_key` of a leaf with which a recorder starts.
+
+    Attributes:
+        camera_id: Whose log it is.
+        log_id: Which log of the camera, as on `up/log`.
+        note: A checkpoint (C2SP tlog-checkpoint) as the log signed it.
+    """
+
+    MAX_BYTES: ClassVar[int] = 8 * KIB
+
+    camera_id: CameraId
+    log_id: Token
+    note: NoteText
+
+
+class CosignedCheckpoint(Message):
+    """The same checkpoint with the cosignature of a witness. On `down/cosigned`.
+
+    The witness saw every leaf under it, and every earlier checkpoint that it cosigned is a beginning of it
+    (C2SP tlog-cosignature). A backend that is no witness sends none; the camera asks again with its next checkpoint.
+
+    Attributes:
+        camera_id: Whom it is for.
+        log_id: Which log of the camera.
+        note: The checkpoint, with the log's signature and the witness's.
+    """
+
+    MAX_BYTES: ClassVar[int] = 8 * KIB
+
+    camera_id: CameraId
+    log_id: Token
+    note: NoteText
