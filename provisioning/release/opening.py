@@ -122,6 +122,7 @@ def open_release(
     identities = [_joined(one, handed, opener) for one in request.says.epochs]
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
+        files.make_folder(part, mode=files.PRIVATE_FOLDER)
         done = tuple(_reseal(named, found, identities, request.says, part) for named, found in segments)
         released = Released(
             request=request.says.id,

@@ -85,16 +85,17 @@ class PublicCounts:
 def standings(log: Iterable[Event]) -> tuple[Standing, ...]:
     """Return every request of the log, oldest first."""
     made: dict[str, Standing] = {}
-    against: list[Standing] = []
     for event in log:
         request = str(event.facts.get("request", ""))
         if event.kind == "release-requested":
             made[f"q-{event.number}"] = _standing(event, request=f"q-{event.number}")
         elif event.kind == "release-against-law":
-            against.append(replace(_standing(event, request=""), against=str(event.facts.get("clause"))))
+            made[f"against-{event.number}"] = replace(
+                _standing(event, request=""), against=str(event.facts.get("clause"))
+            )
         elif request in made:
             made[request] = _after(made[request], event)
-    return tuple(sorted([*made.values(), *against], key=lambda one: one.at))
+    return tuple(made.values())
 
 
 def counts(log: Iterable[Event], *, since: datetime | None = None, until: datetime | None = None) -> PublicCounts:
