@@ -95,13 +95,20 @@ def load_net(content: bytes, *, threads: int = 1) -> Net:
     except (ValueError, RuntimeError, KeyError) as error:
         raise ModelRefusedError(f"not the detector this software reads: {error}") from error
 
+    batch = np.zeros((1, INPUT_PX, INPUT_PX, 3), np.float32)
+
     def run(rgb: Plane) -> RawBoxes:
         try:
-            interpreter.set_tensor(picture["index"], (rgb.astype(np.float32) / 127.5 - 1)[np.newaxis])
+            np.divide(rgb, np.float32(127.5), out=batch[0])
+            np.subtract(batch, np.float32(1), out=batch)
+            interpreter.set_tensor(picture["index"], batch)
             interpreter.invoke()
             return RawBoxes(interpreter.get_tensor(boxes)[0], interpreter.get_tensor(classes)[0])
         except (ValueError, RuntimeError) as error:
             raise NonsenseError(f"the net failed: {error}") from error
+        finally:
+            batch[...] = 0
+            interpreter.set_tensor(picture["index"], batch)  # its own copy of the picture, too
 
     return run
 
@@ -124,21 +131,32 @@ class _Eye:
         sightings = [
             sighting
             for square in squares
-            for sighting in sightings_in(self._net(_cut(pixels, square)), square.region(size))
+            for sighting in sightings_in(self._told_of(pixels, square), square.region(size))
         ]
         regions = tuple(square.region(size) for square in squares)
         return Look(pts_us=pts_us, regions=regions, sightings=tuple(sightings))
 
+    def _told_of(self, pixels: I420, square: Square) -> RawBoxes:
+        rgb = _cut(pixels, square)
+        try:
+            return self._net(rgb)
+        finally:
+            rgb[...] = 0
+
 
 def _cut(pixels: I420, square: Square) -> Plane:
-    """Return a square as (300, 300, 3) RGB."""
+    """Return a square as (300, 300, 3) RGB; what was made on the way is wiped."""
     planes = []
     for plane, scale in ((pixels.y, 1), (pixels.u, 2), (pixels.v, 2)):
         top, left, side = square.top_px // scale, square.left_px // scale, square.side_px // scale
         cut = plane[top : top + side, left : left + side]
         planes.append(cv2.resize(cut, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA))
     y, u, v = planes
-    return np.asarray(cv2.cvtColor(cv2.merge([y, v, u]), cv2.COLOR_YCrCb2RGB), np.uint8)
+    merged = cv2.merge([y, v, u])
+    rgb = np.asarray(cv2.cvtColor(merged, cv2.COLOR_YCrCb2RGB), np.uint8)
+    for used in (*planes, merged):
+        used[...] = 0
+    return rgb
 
 
 class InStepDetector:

@@ -1,5 +1,6 @@
 """The masker hides the zones of the decision, and the whole frame whenever it is not sure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -9,8 +10,8 @@ import pytest
 from agent.adapters.caption import Caption
 from agent.core.masking.blocks import FILL_Y, BlockMask
 from agent.core.masking.masker import Masker
-from agent.core.policy.decision import Decision
-from agent.core.video import I420, FrameSize, RawFrame, StreamMode
+from agent.core.policy.decision import Decision, Originals
+from agent.core.video import I420, FrameSize, Layer, RawFrame, StreamMode
 from agent.core.zones import View, Zone
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -158,3 +159,31 @@ def test_a_frame_that_cannot_be_filled_never_becomes_a_masked_frame() -> None:
 
     with pytest.raises(ValueError, match="read-only"):
         Masker(MODE).mask(raw, decision(LEFT))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_analysis_plane_is_wiped_when_the_frame_is_masked(*, fails: bool) -> None:
+    raw = replace(frame(), analysis=np.full((90, 160), 77, np.uint8))
+
+    def stage(seen: RawFrame, _: Decision) -> None:
+        assert seen.analysis is not None
+        assert seen.analysis.max() == 77
+        if fails:
+            raise ValueError("no")
+
+    Masker(MODE, [stage]).mask(raw, decision(LEFT))
+
+    assert raw.analysis is not None
+    assert not raw.analysis.any()
+
+
+def test_what_the_sealed_layer_held_is_wiped_when_no_decision_keeps_it_any_more() -> None:
+    everything = BlockMask.from_grid(SIZE, np.ones((23, 40), np.bool_))
+    masker = Masker(MODE, [lambda _frame, _decision: everything])
+    sealed = masker.layers(frame(), replace(decision(), originals=Originals.SEALED))[Layer.SEALED]
+    held = int(sealed.pixels.y.max())
+
+    masker.mask(frame(), decision())
+
+    assert held == 200
+    assert (sealed.pixels.y == FILL_Y).all()

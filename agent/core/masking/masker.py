@@ -10,6 +10,9 @@ originals, what the stages hid goes into the sealed layer, its complement: the h
 blocks as they were, everything else filled, fixed zones filled in both. A frame that
 failed closed is filled in both: what was not understood is not kept anywhere.
 
+*Nothing hidden stays.* When a frame has been masked, its analysis plane is wiped, and the sealed
+layer's planes are as soon as no decision keeps it.
+
 Pure but for writing into the frame's own planes. This is the only module that
 makes a `MaskedFrame`; tests/test_architecture.py holds it to that.
 """
@@ -55,7 +58,7 @@ class Masker:
 
         The sealed layer's planes are written again with the next frame.
         """
-        canvas = self._canvas_of(frame.pixels.size) if decision.originals is Originals.SEALED else None
+        canvas = self._canvas_of(frame.pixels.size, decision)
         failed_closed = None
         try:
             zones, found = self._zones(frame.pixels.size, decision), self._found(frame, decision)
@@ -71,13 +74,21 @@ class Masker:
             fill_whole(frame.pixels)
             if canvas is not None:
                 fill_whole(canvas)
+        finally:
+            if frame.analysis is not None and frame.analysis.flags.writeable:
+                frame.analysis[...] = 0
         layers = {Layer.MASKED: _masked(frame, frame.pixels, failed_closed, native=frame.native)}
         if canvas is not None:
             layers[Layer.SEALED] = _masked(frame, canvas, failed_closed, native=None)
         return layers
 
-    def _canvas_of(self, size: FrameSize) -> I420:
-        if self._canvas is None or self._canvas.size != size:
+    def _canvas_of(self, size: FrameSize, decision: Decision) -> I420 | None:
+        """Return the planes of the sealed layer, or None where none is kept; old ones are wiped."""
+        wanted = decision.originals is Originals.SEALED
+        if self._canvas is not None and not (wanted and self._canvas.size == size):
+            fill_whole(self._canvas)
+            self._canvas = None
+        if wanted and self._canvas is None:
             self._canvas = I420.blank(size)
         return self._canvas
 
