@@ -21,7 +21,9 @@ from agent.errors import CheckpointFormatError, MessageFormatError, StorageError
 from agent.link.postbox import Postbox
 from agent.ports import Clock, Outgoing
 
-EVERY = timedelta(minutes=1)  # what a thief of the camera could rewrite unnoticed
+# Between two, what the camera's thief rewrites is still at odds with the leaves that the backend has; and
+# 10,000 cameras cost it 17 synced files a second.
+EVERY = timedelta(minutes=10)
 LEAVING = 3  # as for the log: a status, a report and a reply go first
 
 _log = logging.getLogger(__name__)

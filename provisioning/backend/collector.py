@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.core.messages.commands import Outcome, Reply
-from agent.core.messages.log import Ack, LogBatch
+from agent.core.messages.log import Ack, LogBatch, SignedCheckpoint
 from agent.core.messages.policy import Reported
 from agent.core.messages.presence import Birth, Status
 from agent.core.topics import Leaf, Topic
@@ -21,11 +21,13 @@ from agent.errors import MessageFormatError
 from provisioning.backend.log_cursor import advance
 from provisioning.backend.store import LogRecord, Standing, Transaction
 
-PAYLOADS: dict[Leaf, type[Birth | Status | Reported | LogBatch | Reply]] = {
+Payload = Birth | Status | Reported | LogBatch | SignedCheckpoint | Reply
+PAYLOADS: dict[Leaf, type[Payload]] = {
     Leaf.BIRTH: Birth,
     Leaf.STATUS: Status,
     Leaf.REPORTED: Reported,
     Leaf.LOG: LogBatch,
+    Leaf.CHECKPOINT: SignedCheckpoint,
     Leaf.REPLY: Reply,
 }
 SETTLING = frozenset({Outcome.DONE, Outcome.REFUSED, Outcome.FAILED})
@@ -67,6 +69,7 @@ class Turn:
         connected: Cameras that have just connected.
         replies: Replies to commands of ours.
         statuses: New statuses.
+        checkpoints: What logs say they are.
         messages: Messages taken, by topic.
         leaves: New leaves kept.
         duplicates: Leaves that had been kept before.
@@ -77,6 +80,7 @@ class Turn:
     connected: list[str]
     replies: list[Reply]
     statuses: list[Status]
+    checkpoints: list[SignedCheckpoint]
     messages: dict[Leaf, int]
     leaves: int = 0
     duplicates: int = 0
@@ -91,7 +95,7 @@ def collect(arrived: Sequence[Arrived], fleet: Transaction, *, now: datetime) ->
         fleet: The transaction of this turn.
         now: Current UTC time.
     """
-    turn = Turn(outgoing=[], connected=[], replies=[], statuses=[], messages={})
+    turn = Turn(outgoing=[], connected=[], replies=[], statuses=[], checkpoints=[], messages={})
     met: set[str] = set()
     for one in arrived:
         kind = PAYLOADS.get(one.topic.leaf)
@@ -108,26 +112,32 @@ def collect(arrived: Sequence[Arrived], fleet: Transaction, *, now: datetime) ->
         except MessageFormatError as error:
             _incident(turn, fleet, camera_id, f"malformed-{one.topic.leaf.name.lower()}", str(error), now=now)
             continue
-        match message:
-            case Birth():
-                _take_birth(turn, fleet, message, retained=one.retained, now=now)
-            case Status():
-                fleet.cameras.note(camera_id, message, now=now)
-                turn.statuses.append(message)
-            case Reported():
-                fleet.cameras.note(camera_id, message, now=now)
-            case LogBatch():
-                _take_batch(turn, fleet, message, now=now)
-            case Reply():
-                _take_reply(turn, fleet, message, now=now)
+        _take(turn, fleet, message, retained=one.retained, now=now)
     return turn
 
 
-def _agree(message: Birth | Status | Reported | LogBatch | Reply, topic: Topic) -> None:
+def _agree(message: Payload, topic: Topic) -> None:
     if message.camera_id != topic.camera_id:
         raise MessageFormatError(f"it says camera {message.camera_id}, but came as {topic.camera_id}")
     if isinstance(message, Reply) and message.name != topic.name:
         raise MessageFormatError(f"a reply to {message.name} came as one to {topic.name}")
+
+
+def _take(turn: Turn, fleet: Transaction, message: Payload, *, retained: bool, now: datetime) -> None:
+    match message:
+        case Birth():
+            _take_birth(turn, fleet, message, retained=retained, now=now)
+        case Status():
+            fleet.cameras.note(message.camera_id, message, now=now)
+            turn.statuses.append(message)
+        case Reported():
+            fleet.cameras.note(message.camera_id, message, now=now)
+        case LogBatch():
+            _take_batch(turn, fleet, message, now=now)
+        case SignedCheckpoint():
+            turn.checkpoints.append(message)
+        case Reply():
+            _take_reply(turn, fleet, message, now=now)
 
 
 def _take_birth(turn: Turn, fleet: Transaction, birth: Birth, *, retained: bool, now: datetime) -> None:

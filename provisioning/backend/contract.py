@@ -22,7 +22,7 @@ from typing import Any
 from agent.core.bundle import MAX_BUNDLE_BYTES
 from agent.core.link_commands import RULES, Authority
 from agent.core.messages.commands import SCHEMAS, Command, CommandName, Nothing, Outcome, Refusal, Reply
-from agent.core.messages.log import Ack, LogBatch
+from agent.core.messages.log import Ack, CosignedCheckpoint, LogBatch, SignedCheckpoint
 from agent.core.messages.policy import BundleReceipt, Reported
 from agent.core.messages.presence import (
     Birth,
@@ -43,6 +43,13 @@ _CAMERA = "market-street-1"
 _AT = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
 _ID = "0f1e2d3c4b5a69788796a5b4"
 _HEX = hashlib.sha256(b"an example").hexdigest()
+# As they look; nobody signed them.
+_ORIGIN = f"lamppost/{_CAMERA}/5f0c9a1be24d7780"
+_NOTE = (
+    f"{_ORIGIN}\n1083\n{base64.b64encode(hashlib.sha256(b'a root').digest()).decode()}\n\n"
+    f"\N{EM DASH} {_ORIGIN} {base64.b64encode(bytes(68)).decode()}\n"
+)
+_COSIGNATURE = f"\N{EM DASH} witness.example.org/w1 {base64.b64encode(bytes(76)).decode()}\n"
 _SCHEMAS = "#/components/schemas/"
 # What needs no quotes in any YAML, and is not a number; what YAML 1.1 takes for something else than text.
 _PLAIN = re.compile(r"[$A-Za-z_][A-Za-z0-9_$/-]*")
@@ -53,8 +60,10 @@ _PAYLOADS: dict[Leaf, type[Message]] = {
     Leaf.STATUS: Status,
     Leaf.REPORTED: Reported,
     Leaf.LOG: LogBatch,
+    Leaf.CHECKPOINT: SignedCheckpoint,
     Leaf.REPLY: Reply,
     Leaf.ACK: Ack,
+    Leaf.COSIGNED: CosignedCheckpoint,
     Leaf.COMMAND: Command,
 }
 _BUNDLES = frozenset({Leaf.DESIRED, Leaf.REVOKE})
@@ -71,6 +80,10 @@ _WHAT_FOR: dict[Leaf, str] = {
         "Leaves of the camera's log, in order, at least once. Store those that follow on from what you have, make them "
         "durable, then send `down/ack`; the camera keeps a leaf until you do. Answer each batch, also one you had."
     ),
+    Leaf.CHECKPOINT: (
+        "What the log says it is, signed by the log. Compare its root with that of the leaves you have (RFC 6962); "
+        "one that differs, or that is shorter than you have seen, is an alarm. A backend that is no witness ignores it."
+    ),
     Leaf.REPLY: "What became of a command; `command_id` and the correlation data are the command's.",
     Leaf.DESIRED: (
         f"The city's policy release as one bundle of at most {MAX_BUNDLE_BYTES} bytes (canonical CBOR; the format is "
@@ -82,6 +95,7 @@ _WHAT_FOR: dict[Leaf, str] = {
         "An empty retained message takes it back from the broker, not from the camera."
     ),
     Leaf.ACK: "How much of the log you have. Cumulative; lower than before changes nothing.",
+    Leaf.COSIGNED: "The checkpoint that came on `up/checkpoint`, with your cosignature. The camera keeps the newest.",
     Leaf.COMMAND: "What the camera is asked to do. Never retained; sent once; expires.",
 }
 
@@ -226,6 +240,8 @@ def examples() -> dict[type[Message], tuple[Message, ...]]:
         LogBatch: (
             LogBatch(camera_id=_CAMERA, log_id="a1b2c3", at=_AT, first=1_081, leaves=leaves, oldest=0, next=1_083),
         ),
+        SignedCheckpoint: (SignedCheckpoint(camera_id=_CAMERA, log_id="a1b2c3", note=_NOTE),),
+        CosignedCheckpoint: (CosignedCheckpoint(camera_id=_CAMERA, log_id="a1b2c3", note=_NOTE + _COSIGNATURE),),
         Ack: (Ack(camera_id=_CAMERA, log_id="a1b2c3", next=1_083),),
         Command: tuple(
             Command(

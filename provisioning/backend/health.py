@@ -24,6 +24,7 @@ POLICY_TAKEN_WITHIN = timedelta(minutes=5)
 RENEWAL_TROUBLE_AT = timedelta(days=7)  # of the 20 in which renewing was tried every ten minutes
 WARM_CELSIUS = 80  # a Raspberry Pi slows itself down from here (BCM2711's soft limit)
 LEARNS_WITHIN = timedelta(minutes=10)  # of a start, what the scene looks like; until then all is hidden
+ALARM_FOR = timedelta(days=7)  # it stays in `fleet show`; whoever looks at the table sees it until then
 LAG_LEAVES = 1_000  # at one leaf every ten seconds, three hours
 BUSY_RATIO = 2.0
 
@@ -64,6 +65,9 @@ def assess(camera: CameraRecord, *, now: datetime) -> tuple[Finding, ...]:
         findings += _recorder(camera.status)
         findings += _board(camera.status.board)
         findings += _link(camera.status.link, camera, now=now)
+    findings += [
+        _critical(one.kind.replace("-", " "), one.words) for one in camera.alarms if now - one.last_at < ALARM_FOR
+    ]
     if camera.log_lost:
         findings.append(
             Finding(severity=Severity.WARNING, what="leaves lost", words=f"{camera.log_lost} leaves never arrived")

@@ -20,11 +20,12 @@ from provisioning.authority.city import CityFolder, read_city, refresh
 from provisioning.backend.ca import CRL_LIFE, FleetAuthority
 from provisioning.backend.collector import Turn, collect
 from provisioning.backend.home_assistant import discovery
-from provisioning.backend.installation import BackendFolder, reload_broker, renew_own, write_acl
+from provisioning.backend.installation import BackendFolder, open_witness, reload_broker, renew_own, write_acl
 from provisioning.backend.orders import go_on_with_renewal, start_catching_up, start_renewal, to_send
 from provisioning.backend.publisher import Release, ReleaseWatch, messages_for
 from provisioning.backend.session import RECEIVE_MAXIMUM, BrokerSession
 from provisioning.backend.store import Store
+from provisioning.backend.vouching import vouch
 
 # From a release that was replaced to its publishing, at most; a look costs one stat().
 TURN = timedelta(milliseconds=20)
@@ -82,6 +83,7 @@ class Backend:
         self._folder = folder
         self._city = city
         self._authority = FleetAuthority(folder.authority)
+        self._witness = open_witness(folder)
         self._store = store
         self._session = session
         self._now = now
@@ -117,6 +119,9 @@ class Backend:
                     start_catching_up(fleet, status, now=now)
                     if status.link.certificate_expires_at is not None:
                         start_renewal(fleet, status.camera_id, status.link.certificate_expires_at, now=now)
+                for checkpoint in turn.checkpoints:
+                    if (cosigned := vouch(fleet, checkpoint, self._witness, now=now)) is not None:
+                        turn.outgoing.append(cosigned)
                 for reply in turn.replies:
                     go_on_with_renewal(fleet, reply, self._authority, now=now)
             for outgoing in turn.outgoing:

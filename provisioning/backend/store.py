@@ -37,6 +37,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from agent.core.log.merkle import HASH_BYTES, Frontier
+from agent.core.log.note import VerifierKey, parse_verifier_key
 from agent.core.messages.commands import Reply
 from agent.core.messages.policy import Reported
 from agent.core.messages.presence import Birth, Status
@@ -44,7 +46,9 @@ from agent.core.messages.wire import printable
 from agent.errors import ConfigurationError, StorageError
 
 SQLITE_BUSY_MS = 30_000  # a reader's table on a slow disk; after that it is a fault
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # what is only added to the schema, an older backend does not see
+# Incidents that say that a log cannot be what the camera first wrote, or not all of it.
+ALARMS = ("log-forked", "log-rewound", "log-gap", "log-rewritten")
 
 
 class _Utc(TypeDecorator[datetime]):
@@ -106,6 +110,15 @@ _losses = Table(
     Column("end", BigInteger, nullable=False),
     Column("noted_at", _Utc, nullable=False),
 )
+_frontiers = Table(
+    "frontiers",
+    _metadata,
+    Column("camera_id", String(63), primary_key=True),
+    Column("log_id", String(64), primary_key=True),
+    Column("log_key", String(300), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
 _incidents = Table(
     "incidents",
     _metadata,
@@ -149,6 +162,7 @@ class CameraRecord:
         log_next: The cursor of that log.
         log_camera_next: What the camera last said its next leaf would be.
         log_lost: Leaves of that log that are known to be lost.
+        alarms: What is wrong with a log of it as evidence; see `ALARMS`.
     """
 
     camera_id: str
@@ -165,6 +179,7 @@ class CameraRecord:
     log_next: int = 0
     log_camera_next: int = 0
     log_lost: int = 0
+    alarms: "tuple[Incident, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +254,9 @@ class CameraTable:
     def all(self) -> tuple[CameraRecord, ...]:
         """Return every camera, by id."""
         query = select(_cameras, *_LOG_COLUMNS).join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
-        return tuple(_camera(row) for row in self._connection.execute(query.order_by(_cameras.c.camera_id)))
+        alarms = self._alarms()
+        rows = self._connection.execute(query.order_by(_cameras.c.camera_id))
+        return tuple(_camera(row, alarms.get(row.camera_id, ())) for row in rows)
 
     def names(self) -> tuple[str, ...]:
         """Return the id of every camera."""
@@ -249,7 +266,14 @@ class CameraTable:
         """Return one camera, or None."""
         query = select(_cameras, *_LOG_COLUMNS).join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
         row = self._connection.execute(query.where(_cameras.c.camera_id == camera_id)).one_or_none()
-        return None if row is None else _camera(row)
+        return None if row is None else _camera(row, self._alarms().get(camera_id, ()))
+
+    def _alarms(self) -> dict[str, tuple[Incident, ...]]:
+        query = select(_incidents).where(_incidents.c.kind.in_(ALARMS)).order_by(_incidents.c.last_at.desc())
+        found: dict[str, tuple[Incident, ...]] = {}
+        for row in self._connection.execute(query):
+            found[row.camera_id] = (*found.get(row.camera_id, ()), Incident(**row._mapping))  # noqa: SLF001 - public, despite its name
+        return found
 
     def standing(self, camera_id: str) -> Standing | None:
         """Return the part of one camera's record that every message asks for, or None."""
@@ -350,6 +374,29 @@ class LogTable:
         return tuple((row.first, row.end) for row in self._connection.execute(query))
 
 
+class FrontierTable:
+    """How much of each log was witnessed, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, camera_id: str, log_id: str) -> tuple[VerifierKey, Frontier] | None:
+        """Return a log's key and the frontier of what was witnessed of it, or None if nothing was."""
+        where = (_frontiers.c.camera_id == camera_id, _frontiers.c.log_id == log_id)
+        row = self._connection.execute(select(_frontiers).where(*where)).one_or_none()
+        if row is None:
+            return None
+        hashes = tuple(bytes(row.hashes[at : at + HASH_BYTES]) for at in range(0, len(row.hashes), HASH_BYTES))
+        return parse_verifier_key(row.log_key), Frontier(size=row.size, hashes=hashes)
+
+    def keep(self, camera_id: str, log_id: str, key: VerifierKey, frontier: Frontier) -> None:
+        """Keep how much was witnessed."""
+        values = {"log_key": str(key), "size": frontier.size, "hashes": b"".join(frontier.hashes)}
+        where = (_frontiers.c.camera_id == camera_id, _frontiers.c.log_id == log_id)
+        if self._connection.execute(_frontiers.update().where(*where).values(**values)).rowcount == 0:
+            self._connection.execute(_frontiers.insert().values(camera_id=camera_id, log_id=log_id, **values))
+
+
 class IncidentTable:
     """Incidents, within one transaction: one row for each kind a camera, so that nobody can fill the disk."""
 
@@ -437,6 +484,7 @@ class Transaction:
 
     cameras: CameraTable
     logs: LogTable
+    frontiers: FrontierTable
     incidents: IncidentTable
     commands: CommandTable
 
@@ -486,7 +534,11 @@ class Store:
         """
         with self._ours("used"), self._engine.begin() as connection:
             yield Transaction(
-                CameraTable(connection), LogTable(connection), IncidentTable(connection), CommandTable(connection)
+                CameraTable(connection),
+                LogTable(connection),
+                FrontierTable(connection),
+                IncidentTable(connection),
+                CommandTable(connection),
             )
 
     def close(self) -> None:
@@ -519,7 +571,7 @@ _MOVE_LOG = _logs.update().where(_THIS_LOG)
 _LOG_COLUMNS = (_logs.c.next, _logs.c.camera_next, _logs.c.lost)
 
 
-def _camera(row: Row[Any]) -> CameraRecord:
+def _camera(row: Row[Any], alarms: tuple[Incident, ...]) -> CameraRecord:
     return CameraRecord(
         camera_id=row.camera_id,
         first_seen_at=row.first_seen_at,
@@ -535,6 +587,7 @@ def _camera(row: Row[Any]) -> CameraRecord:
         log_next=row.next or 0,
         log_camera_next=row.camera_next or 0,
         log_lost=row.lost or 0,
+        alarms=alarms,
     )
 
 

@@ -84,8 +84,8 @@ NoteText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NOTE_CH
 class SignedCheckpoint(Message):
     """What the camera's log says it is, signed by the log. On `up/checkpoint`.
 
-    Sent at most once a minute, and only when the backend has acknowledged every leaf that it covers. The
-    log's key is in the log: the fact `log_key` of a leaf with which a recorder starts.
+    Sent with each connection and then every ten minutes, and only when the backend has acknowledged every
+    leaf that it covers. The log's key is in the log: the fact `log_key` of a leaf with which a recorder starts.
 
     Attributes:
         camera_id: Whose log it is.
