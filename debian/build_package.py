@@ -40,9 +40,10 @@ ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
 NAME = "lamppost-agent"
 HOME = Path("opt/lamppost")
+MAINTAINER = "The Lamppost authors <lamppost@example.org>"
 
 # Come from Debian or Raspberry Pi OS: no wheels, and built against the system's libcamera and systemd.
-FROM_THE_SYSTEM = {"picamera2", "libcamera", "pykms", "systemd"}
+FROM_THE_SYSTEM = {"picamera2", "libcamera", "pykms", "systemd", "tpm2_pytss"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,11 @@ SUITES = {
     "bookworm": Suite(release=12, python=(3, 11), glibc=36),
     "trixie": Suite(release=13, python=(3, 13), glibc=41),
 }
+# Of the libraries, what no camera uses: their tests, compilers and accelerators for chips that no board here has.
+UNUSED = (
+    "**/tests", "**/test", "**/.gitignore", "numpy/_core/*_tests*.so", "numpy/f2py", "numpy/testing/*coercion*",
+    "ai_edge_litert/vendors", "ai_edge_litert/tools", "ai_edge_litert/libLiteRtWebGpuAccelerator.so",
+)  # fmt: skip
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -156,7 +162,7 @@ def locked_requirements(target: Target) -> Iterator[tuple[str, str]]:
 # --- the tree --------------------------------------------------------------------------------
 
 
-def lay_out(tree: Path, target: Target, version: str) -> None:
+def lay_out(tree: Path, target: Target, version: str, made_at: datetime) -> None:
     """Put everything that is installed under `tree`."""
     home = tree / HOME
     packages = home / "lib" / f"python{target.suite.python[0]}.{target.suite.python[1]}" / "site-packages"
@@ -166,20 +172,23 @@ def lay_out(tree: Path, target: Target, version: str) -> None:
         requirements.write("\n".join(libraries(target).values()) + "\n")
         requirements.flush()
         _run(
-            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile",
+            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:",
             # The lock was solved for every Python; this pip would ask the one it runs under.
-            "--require-hashes", "--only-binary=:all:", "--ignore-requires-python", *target.pip, "--target", str(packages), "-r", requirements.name,
+            "--ignore-requires-python", *target.pip, "--target", str(packages), "-r", requirements.name,
         )  # fmt: skip
     # Programs of libraries are for developers; they would name this machine's Python.
     shutil.rmtree(packages / "bin", ignore_errors=True)
-    for tests in [*packages.rglob("tests"), *packages.rglob("test")]:
-        shutil.rmtree(tests, ignore_errors=True)
+    for unused in UNUSED:
+        for path in sorted(packages.glob(unused)):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     _copy(ROOT / "agent", packages / "agent", without=("__pycache__", "decisions"))
+    full_version = _full(version, target)
     told = packages / f"lamppost-{version}.dist-info"
     told.mkdir()
     _write(told / "METADATA", f"Metadata-Version: 2.1\nName: lamppost\nVersion: {version}\nLicense: Apache-2.0\n")
     _write(told / "INSTALLER", "dpkg\n")
-    _copy_system_files(tree)
+    _copy_system_files(tree, full_version, made_at)
 
 
 def _environment(home: Path, target: Target) -> None:
@@ -202,7 +211,15 @@ def _environment(home: Path, target: Target) -> None:
     )
 
 
-def _copy_system_files(tree: Path) -> None:
+def _debian_changelog(full_version: str, made_at: datetime) -> str:
+    """Return the entry that dpkg's tools read; what changed for people is in CHANGELOG.md."""
+    return (
+        f"{NAME} ({full_version}) stable; urgency=medium\n\n  * What changed is in CHANGELOG.md, beside this file.\n\n"
+        f" -- {MAINTAINER}  {made_at:%a, %d %b %Y %H:%M:%S} +0000\n"
+    )
+
+
+def _copy_system_files(tree: Path, full_version: str, made_at: datetime) -> None:
     units = tree / "usr/lib/systemd/system"
     _copy(ROOT / "systemd/system", units)
     generators = tree / "usr/lib/systemd/system-generators"
@@ -217,7 +234,7 @@ def _copy_system_files(tree: Path) -> None:
     _copy(ROOT / "firmware-config", tree / "usr/share/lamppost/firmware-config", without=("image",))
     _install(ROOT / "lamppost.toml", tree / "etc/lamppost/lamppost.toml")
     (tree / "usr/bin").mkdir(parents=True, exist_ok=True)
-    (tree / "usr/bin/lamppost-agent").symlink_to("../../opt/lamppost/bin/lamppost-agent")
+    (tree / "usr/bin/lamppost-agent").symlink_to("/opt/lamppost/bin/lamppost-agent")
     models = tree / "usr/share/lamppost/models"
     _install(fetch(ROOT / "models"), models / "person-vehicle.tflite")
     _install(HERE / "models-NOTICE", models / "NOTICE")
@@ -225,9 +242,10 @@ def _copy_system_files(tree: Path) -> None:
     for page in sorted((HERE / "man").iterdir()):
         _gzip(page.read_bytes(), tree / "usr/share/man" / f"man{page.suffix[1:]}" / f"{page.name}.gz")
     documents = tree / "usr/share/doc" / NAME
-    for source in ("SECURITY.md", "systemd/README.md", "systemd/INSTALL.md"):
+    for source in ("SECURITY.md", "CHANGELOG.md", "systemd/README.md"):
         _install(ROOT / source, documents / Path(source).name)
-    _gzip((ROOT / "CHANGELOG.md").read_bytes(), documents / "changelog.gz")
+    _install(ROOT / "systemd/INSTALL.md", documents / "technicians-guide.md")
+    _gzip(_debian_changelog(full_version, made_at).encode(), documents / "changelog.gz")
     _install(HERE / "copyright", documents / "copyright")
     _install(HERE / "lintian-overrides", tree / "usr/share/lintian/overrides" / NAME)
 
@@ -326,31 +344,38 @@ def build(target: Target, out: Path, made_at: datetime) -> Path:
     """Return the package, built into `out`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     version = project["version"]
-    full_version = f"{version}+deb{target.suite.release}"
+    full_version = _full(version, target)
     out.mkdir(parents=True, exist_ok=True)
     package = out / f"{NAME}_{full_version}_{target.arch}.deb"
     bill = bill_of_materials(target, full_version, made_at)
     with tempfile.TemporaryDirectory(prefix="lamppost-deb-") as scratch:
         tree = Path(scratch) / "tree"
         tree.mkdir()
-        lay_out(tree, target, version)
+        lay_out(tree, target, version, made_at)
         _write(tree / "usr/share/doc" / NAME / "sbom.cdx.json", bill)
         control_files(tree / "DEBIAN", tree, target, full_version)
         _settle(tree, made_at)
-        # One thread: with more, the bytes depend on how many there are. Level 3: level 6 takes five times as long for 6 %.
+        # xz, as Debian's policy asks; level 1, because level 3 takes eight times as long for 8 %. One thread: with
+        # more, the bytes depend on how many there are.
         _run(
-            "dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--threads-max=1", "--build", str(tree), str(package),
+            "dpkg-deb", "--root-owner-group", "-Zxz", "-z1", "--threads-max=1", "--build", str(tree), str(package),
             environment={"SOURCE_DATE_EPOCH": str(int(made_at.timestamp()))},
         )  # fmt: skip
     _write(package.with_suffix(".cdx.json"), bill)
     return package
 
 
+def _full(version: str, target: Target) -> str:
+    return f"{version}+deb{target.suite.release}"
+
+
 def _settle(tree: Path, made_at: datetime) -> None:
     """Give every file the mode a package has and the time of the commit."""
     for path in sorted(tree.rglob("*"), reverse=True):
         if not path.is_symlink():
-            runs = path.is_dir() or (path.stat().st_mode & 0o100 and path.suffix != ".py")
+            runs = path.is_dir() or (
+                path.stat().st_mode & 0o100 and path.read_bytes()[:2] == b"#!" and path.suffix != ".py"
+            )
             path.chmod(0o755 if runs else 0o644)
         os.utime(path, (made_at.timestamp(), made_at.timestamp()), follow_symlinks=False)
 
@@ -383,7 +408,9 @@ def _gzip(content: bytes, path: Path) -> None:
 
 
 def _run(*command: str, environment: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.stderr.write(f"{' '.join(command[:4])} …: {done.stderr}\n")
         raise SystemExit(done.returncode)
