@@ -23,10 +23,10 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 # What apt must bring, and why: age opens our files in a test as a stranger would,
 # ffmpeg plays and measures them, e2fsprogs makes the small disks of the fault tests,
-# mosquitto is the broker the link is tried against, chromium opens our pages as a person would;
+# mosquitto is the broker the link is tried against, mtools writes on cards, chromium opens our pages as a person would;
 # libpangoft2 sets the type of PDF reports; Debian's own Python comes without venv.
-APT     = age ffmpeg e2fsprogs mosquitto chromium libpangoft2-1.0-0 python3-venv
-NEEDS   = age ffmpeg mkfs.ext4 mosquitto chromium
+APT     = age ffmpeg e2fsprogs mosquitto mtools chromium libpangoft2-1.0-0 python3-venv
+NEEDS   = age ffmpeg mkfs.ext4 mosquitto mcopy chromium
 
 .PHONY: demo test check fix bench models page privacy cluster contract lock clean setup apt deb hil
 

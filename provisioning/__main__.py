@@ -37,6 +37,7 @@ COMMANDS = {
     "site": ("site", "Record where cameras hang, and why there."),
     "work-order": ("work_order", "Make all that a technician needs for one camera."),
     "enrol": ("enrol", "Let cameras into the fleet; confirm the code that one shows."),
+    "card": ("card", "Prepare the card of a camera."),
     "provision": ("provision", "Bring one camera from its work order to a recording, over a cable."),
     "practice": ("practice", "Run a city to practise in, on this desk."),
     "label": ("label", "Draw what is stuck on a camera."),

@@ -12,7 +12,6 @@ import pytest
 
 from agent.core.enrolment.claim import Wifi
 from agent.core.enrolment.exchange import Order, Place, Request
-from agent.core.policy.documents import Location, Site
 from agent.errors import EnrolmentError, LamppostError, TransportError, UsageError
 from provisioning.clock import precise_now
 from provisioning.enrolment import steps
@@ -22,19 +21,10 @@ from provisioning.enrolment.transport import SSH_OPTIONS, Half, SshTransport
 from provisioning.enrolment.work_order import WorkOrder
 from tests.fakes.cabled import CabledCamera, all_bytes
 from tests.fakes.claims import order_key
-from tests.fakes.enrolling import EnrollingCity, camera_config
+from tests.fakes.enrolling import SITE, EnrollingCity, camera_config
 from tests.fakes.power_cut import PowerCut
 
 SECRET = "a passphrase of the city"
-SITE = Site(
-    id="market-street",
-    public_name="Market Street",
-    location=Location(latitude=38.627, longitude=-90.1994, public_precision_m=50),
-    site_kind="intersection",
-    basis="sustained-criminal-activity",
-    statement="Nineteen robberies in 24 months.",
-    purchase_reference=None,
-)
 
 
 @pytest.fixture(scope="module")

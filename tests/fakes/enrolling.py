@@ -10,6 +10,7 @@ from typing import Any
 from agent.config import Config
 from agent.core.enrolment.claim import Address, Claim
 from agent.core.enrolment.exchange import Order
+from agent.core.policy.documents import Location, Site
 from provisioning.backend.ca import FleetAuthority
 from provisioning.backend.installation import BackendFolder, Listening, install
 from provisioning.enrolment.desk import EnrolmentDesk, SitesOf, pin_of
@@ -18,6 +19,15 @@ from tests.fakes.claims import Office, claim, order_key
 
 HOST = "localhost"
 ADDRESS = "127.0.0.1"
+SITE = Site(
+    id="market-street",
+    public_name="Market Street",
+    location=Location(latitude=38.627, longitude=-90.1994, public_precision_m=50),
+    site_kind="intersection",
+    basis="sustained-criminal-activity",
+    statement="Nineteen robberies in 24 months.",
+    purchase_reference=None,
+)
 
 
 def utc_now() -> datetime:

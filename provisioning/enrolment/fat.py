@@ -1,0 +1,86 @@
+"""Files on a FAT inside an image or on a device, through mtools: no mounting, and no root for an image."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from agent.errors import CardError, UsageError
+from provisioning.enrolment.card import Partition
+
+_PATIENCE_S = 120.0
+
+
+class FatPartition:
+    """One FAT.
+
+    Args:
+        path: The image or device it is on.
+        partition: Where.
+    """
+
+    def __init__(self, path: Path, partition: Partition) -> None:
+        self._place = f"{path}@@{partition.offset_bytes}"
+
+    def has(self, name: str) -> bool:
+        """Return whether a file of that name is in its root folder; False too where there is no FAT."""
+        return self._run("mdir", "-b", f"::{name}").returncode == 0
+
+    def read(self, name: str) -> bytes:
+        """Return a file. Raises CardError."""
+        done = self._run("mtype", f"::{name}")
+        if done.returncode:
+            raise CardError(f"cannot read {name} back: {_said(done)}", hint="another card; this one forgets")
+        return done.stdout
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, over one that is there.
+
+        Raises:
+            CardError: It cannot: full, damaged, or pulled out.
+        """
+        done = self._run("mcopy", "-o", "-", f"::{name}", given=content)
+        if done.returncode:
+            raise CardError(f"cannot write {name}: {_said(done)}", hint="is the card still in?")
+
+    def _run(self, program: str, *words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+        found = shutil.which(program)
+        if found is None:
+            raise UsageError(f"there is no {program} on this machine", hint="sudo apt-get install mtools")
+        try:
+            return subprocess.run(  # noqa: S603 - mtools, and words of our own
+                [found, "-i", self._place, *words],
+                input=given,
+                capture_output=True,
+                timeout=_PATIENCE_S,
+                check=False,
+                env={"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CardError("the card does not answer", hint="another reader, another card") from error
+
+
+def describe_disks() -> dict[str, Any]:
+    """Return what `lsblk` says of every disk.
+
+    Raises:
+        UsageError: There is no lsblk.
+        CardError: It fails.
+    """
+    found = shutil.which("lsblk")
+    if found is None:
+        raise UsageError("there is no lsblk on this machine", hint="sudo apt-get install util-linux")
+    columns = "PATH,SIZE,RM,HOTPLUG,RO,TYPE,MODEL,MOUNTPOINTS"
+    done = subprocess.run(  # noqa: S603 - lsblk, and words of our own
+        [found, "--json", "--bytes", "--output", columns], capture_output=True, check=False, timeout=_PATIENCE_S
+    )
+    if done.returncode:
+        raise CardError(f"lsblk: {_said(done)}")
+    described: dict[str, Any] = json.loads(done.stdout)
+    return described
+
+
+def _said(done: "subprocess.CompletedProcess[bytes]") -> str:
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"exit status {done.returncode}"

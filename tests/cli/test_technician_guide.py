@@ -1,0 +1,91 @@
+"""The six commands of the technician's guide, copied from the page, lead from nothing to a reported recording."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from provisioning.words import section
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "provisioning" / "TECHNICIAN.md"
+PATIENCE_S = 120
+
+
+def commands() -> list[list[str]]:
+    match = re.search(r"<!-- guide -->\n```\n(.*?)```\n<!-- /guide -->", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None
+    return [shlex.split(line) for line in match[1].splitlines()]
+
+
+def program(words: list[str]) -> list[str]:
+    assert words[0] == "lamppost"
+    return [sys.executable, "-m", "provisioning", *words[1:]]
+
+
+@contextmanager
+def practising(words: list[str], place: Path) -> Iterator[None]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = place / "said"
+    with said.open("wb") as log:
+        process = subprocess.Popen(program(words), cwd=place, stderr=log, env=environment)
+        try:
+            pause, waited = threading.Event(), 0.0
+            while b"ready" not in said.read_bytes():
+                assert process.poll() is None, said.read_text(encoding="utf-8")
+                assert waited < PATIENCE_S
+                pause.wait(0.1)
+                waited += 0.1
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_six_commands_lead_from_nothing_to_a_recording(tmp_path: Path) -> None:
+    first, *others = commands()
+    assert len(others) == 5
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+
+    said = []
+    with practising(first, tmp_path):
+        for words in others:
+            done = subprocess.run(
+                program(words), cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            said.append(done.stdout + done.stderr)
+
+    assert "market-street-1 is provisioned" in said[2]
+    assert "1 online" in said[3]
+    assert re.search(r"market-street-1 +masked", said[4])
+    assert not list(tmp_path.rglob("*.pid")) or not _left_running(tmp_path)
+
+
+def _left_running(place: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(place) in words:
+            found.append(words)
+    return found
+
+
+def test_the_guide_says_of_the_lamp_what_the_work_order_says() -> None:
+    page = GUIDE.read_text(encoding="utf-8")
+
+    for said in section("lamp").values():
+        rhythm = said.partition(":")[0]
+        assert rhythm in page or rhythm.split(",")[0] in page, said
