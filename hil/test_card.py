@@ -1,0 +1,77 @@
+"""A card that fills, turns read-only and comes back: recording stops with a reason, and returns by itself."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.strategy import CameraStrategy
+
+FOOTAGE = "/var/lib/lamppost/footage"
+SIZE_BYTES = 96 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def card(camera: CameraStrategy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the folder where a small card of its own is mounted, with the camera recording to it."""
+    inside = getattr(camera.power, "inside", None)
+    if inside is None:
+        pytest.skip("this tier's card is a real one: fill it by hand")
+    camera.transition("enrolled")
+    image = tmp_path_factory.mktemp("card") / "card.img"
+    with image.open("wb") as file:
+        file.truncate(SIZE_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
+    device = subprocess.run(
+        ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    try:
+        node = camera.power.inside / "dev/card"
+        number = Path(device).stat().st_rdev
+        os.mknod(node, 0o060600, number)
+        camera.shell.run_check(
+            f"systemctl stop lamppost-recorder && mount -o noatime /dev/card {FOOTAGE}"
+            f" && chown lamppost-recorder:lamppost {FOOTAGE} && chmod 750 {FOOTAGE} && systemctl start lamppost-recorder"
+        )
+        camera.transition("recording")
+        yield FOOTAGE
+        camera.transition("off")
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=False)
+
+
+def test_it_records_to_the_card(camera: CameraStrategy, card: str) -> None:
+    assert camera.shell.run_check(f"findmnt --noheadings --output SOURCE {card}") == ["/dev/card"]
+    status = camera.wait_for("a segment on the card", lambda status: status.storage.segments > 0)
+    assert status.storage.capacity_bytes < SIZE_BYTES
+
+
+def test_a_full_card_stops_recording_with_a_reason_and_it_returns(camera: CameraStrategy, card: str) -> None:
+    # As root, so that not even what ext4 keeps for root is left.
+    camera.shell.run(f"dd if=/dev/zero of={card}/full bs=1M 2>/dev/null; sync")
+
+    told = camera.wait_for("a full card in the status", lambda status: status.storage.state.value == "full")
+    assert told.storage.last_error
+    assert camera.shell.run_check("systemctl is-active lamppost-recorder") == ["active"]  # it waits, it does not die
+
+    camera.shell.run_check(f"rm {card}/full")
+    camera.wait_for(
+        "recording again", lambda status: status.state.value == "recording" and status.storage.state.value == "ok"
+    )
+
+
+def test_a_card_that_turns_read_only_is_told_and_recording_returns(camera: CameraStrategy, card: str) -> None:
+    pid = camera.shell.run_check("systemctl show lamppost-recorder --property=MainPID --value")[0]
+    remount = f"nsenter --target {pid} --mount -- mount -o remount"
+
+    camera.shell.run_check(f"mount -o remount,ro,abort {card} || {remount},ro {card} || mount -o remount,ro -f {card}")
+    told = camera.wait_for("a failed card in the status", lambda status: status.storage.state.value != "ok")
+    assert told.storage.last_error
+
+    camera.shell.run_check(
+        f"systemctl stop lamppost-recorder && umount {card} && mount -o noatime /dev/card {card}"
+        " && systemctl start lamppost-recorder"
+    )
+    camera.wait_for("recording again", lambda status: status.state.value == "recording")
