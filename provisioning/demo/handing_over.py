@@ -1,5 +1,6 @@
 """The last act: the custodian hands what was kept to a prosecutor, who verifies it and opens the report."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,8 @@ from provisioning.demo.city import CAMERA, DemoCity
 from provisioning.demo.look import KeptSegment
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
-from provisioning.evidence.exhibit import SEALED_REPORT, Exhibit
+from provisioning.evidence.credentials import make_credential
+from provisioning.evidence.exhibit import SEALED_PAPER, SEALED_REPORT, Exhibit
 from provisioning.evidence.export import Custodian, Order, Sources, export
 from provisioning.evidence.judging import judge, verdict
 from provisioning.evidence.statement import Statement
@@ -35,7 +37,7 @@ class HandedOver:
 
     Attributes:
         statement: What the custodian signed.
-        report: The report with pictures, opened by the prosecutor.
+        report: The report with pictures, opened by the prosecutor; beside it, the same as a PDF.
         holds: What was verified.
     """
 
@@ -55,6 +57,10 @@ def hand_over(
     prosecutor = PostQuantumIdentity.generate()
     published = read_city(CityFolder(path=city.folder), city.trusted_root)
     now = utc_now()
+    authority = Authority(published)
+    credential = make_credential(
+        scratch / "certificate", city=authority.charter.city, passphrase=secrets.token_hex(16), now=now
+    )
     statement = export(
         Order(
             case=CASE,
@@ -70,9 +76,12 @@ def hand_over(
             terms="Only for this case; destroyed when it ends.",
             expires_at=now + timedelta(days=90),
         ),
-        authority=Authority(published),
+        authority=authority,
         custodian=Custodian(
-            card=city.custodian.card, unlock=lambda: city.custodian, identities=lambda: [city.identity]
+            card=city.custodian.card,
+            unlock=lambda: city.custodian,
+            identities=lambda: [city.identity],
+            credential=lambda: credential,
         ),
         city_log=CityLog(scratch / "city-log"),
         sources=_sources(camera, scratch / "witness"),
@@ -82,9 +91,11 @@ def hand_over(
     judgement = judge(Exhibit(out), identities=[prosecutor], trusted_root=city.trusted_root, now=now)
     if (no := verdict(judgement)) is not None:
         raise EvidenceError(f"the demo's evidence does not hold: {no}")
-    with private_file(report, replace=True) as file:
-        for part in open_stream(Exhibit(out).blocks(SEALED_REPORT), [prosecutor]):
-            file.write(part)
+    for sealed in sorted(Exhibit(out).names() & {SEALED_REPORT, SEALED_PAPER}):
+        opened = report.with_suffix(Path(sealed.removesuffix(".age")).suffix)
+        with private_file(opened, replace=True) as file:
+            for part in open_stream(Exhibit(out).blocks(sealed), [prosecutor]):
+                file.write(part)
     return HandedOver(statement=statement, report=report, holds=tuple(judgement.holds))
 
 

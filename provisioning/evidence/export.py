@@ -91,17 +91,21 @@ MOST_PROVEN_LEAVES = 2000  # some megabytes in the video, five hours; leaves.jso
 # The kinds of leaves that explain why footage is missing, for who has never read a camera's log.
 _IN_WORDS = {
     "boot": "the camera's computer started",
+    "camera-opened": "the camera opened",
+    "camera-recovered": "the camera gave good pictures again",
     "camera-lost": "there was no camera, or it gave no pictures",
     "camera-stalled": "the camera gave no pictures, or always the same",
     "mask-failed-closed": "whole pictures were hidden",
     "mask-recovered": "pictures were no longer hidden whole",
     "policy-applied": "a new release of the city's documents came into force",
     "policy-refused": "a release was refused",
+    "recovered": "what a crash had left was put in order",
     "removal": "footage was removed",
     "erasure-done": "footage was erased",
     "segment-recovered": "a crash or a power cut ended a segment",
     "started": "the recorder started",
     "stopped": "the recorder was stopped",
+    "view-without-reference": "there was no approved view to compare the camera's with",
 }
 
 
@@ -369,7 +373,7 @@ class _Work:
     def _join(
         self, found: Collected, identities: Sequence[Identity], credential: Credential | None, proof: dict[str, object]
     ) -> tuple[StatedFootage, list[Still]]:
-        every = -(-len(found.here) // MOST_STILLS)
+        shown = _shown(found)
         stills: list[Still] = []
         pictures = sha256()
         with sealed_file(self.part / layout.FOOTAGE, self.order.recipient) as output:
@@ -389,14 +393,14 @@ class _Work:
                 joiner.add(piece)
                 for picture in coded_pictures(piece.clear):
                     pictures.update(picture)
-                if number % every == 0:
+                if number in shown:
                     stills.append(_still(segment, opened, piece))
             joined = joiner.close()
             if credential is not None and held is not None and joined is not None:
-                shown = proof | {"pictures_sha256": pictures.hexdigest()}
+                proof |= {"pictures_sha256": pictures.hexdigest()}
                 title = f"{self.order.camera_id}, {joined.starts_at:%Y-%m-%d %H:%M:%S} UTC"
                 output.write(
-                    attach(held.getvalue(), credential, title=title, software=version("lamppost"), proof=shown)
+                    attach(held.getvalue(), credential, title=title, software=version("lamppost"), proof=proof)
                 )
             clear_sha256 = output.sha256
         if joined is None:
@@ -522,6 +526,13 @@ class _Work:
             for path in sorted(folder.names())
             for digest in (folder.digest(path),)
         )
+
+
+def _shown(found: Collected) -> frozenset[int]:
+    """Return of which segments the report shows a picture: some, spread evenly, and not those that are one colour."""
+    seen = [number for number, (stored, _) in enumerate(found.here) if 2 * stored.failed_closed <= stored.frames]
+    numbers = seen or range(len(found.here))
+    return frozenset(numbers[:: -(-len(numbers) // MOST_STILLS)])
 
 
 def _still(segment: FoundSegment, opened: OpenedSegment, piece: Piece) -> Still:

@@ -181,7 +181,7 @@ def _stills(stills: Sequence[Still]) -> str:
     return (
         f'<h2>Pictures from the video</h2><div class="stills">{figures}</div>'
         '<p class="soft">What is filled with one colour was hidden by the camera before it recorded; it is not in the'
-        " video either.</p>"
+        " video either. Of segments that are mostly hidden whole no picture is shown.</p>"
     )
 
 
@@ -210,11 +210,11 @@ def _closed(statement: Statement) -> str:
         for one in statement.hidden
     )
     table = f'<table class="list">{_heads("from", "to", "why, as the camera logged it")}{spans}</table>'
-    which = ", ".join(f"{one.failed_closed} of {one.frames} in number {one.sequence}" for one in closed[:MOST_ROWS])
+    which = ", ".join(f"{one.failed_closed} of {one.frames} in segment {one.sequence}" for one in closed[:MOST_ROWS])
     return (
         f"<h2>Pictures that are hidden whole</h2><p>In {frames:,} pictures the camera could not be sure of seeing every"
         " person, and hid everything. The scene in them was recorded nowhere.</p>"
-        f'{table if spans else ""}<p class="soft">By segment: {which or "none is told"}.</p>'
+        f'{table if spans else ""}<p class="soft">They are {which or "none is told"}.</p>'
     )
 
 

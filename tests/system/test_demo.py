@@ -55,4 +55,4 @@ def test_the_demo_leaves_a_sheet_and_a_movie_in_which_private_windows_are_never_
             frames += 1
     assert frames > 10
     assert verdict(judge(Exhibit(evidence), now=precise_now())) is None
-    assert report.read_text(encoding="utf-8").count("data:image/jpeg") > 3
+    assert report.read_text(encoding="utf-8").count("data:image/jpeg") > 0
