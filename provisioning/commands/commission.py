@@ -11,7 +11,7 @@ import ipaddress
 import secrets
 import socket
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -68,61 +68,65 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
 
     The window is in the camera's log, with your name. Your key stays on this machine.
     """
-    if (host is None) == (config is None) and host is None:
+    if host is None and config is None:
         raise UsageError("which camera?", hint="--host ADDRESS over the cable, or --config FILE on this machine")
     if host is not None and host.startswith("-"):
         raise UsageError(f"{host!r} is no host")
-    signer = open_key(key, desk.passphrase_from(passphrase_file))
-    files.make_folder(out)
-    opened_at = utc_now()
-    asked = AimingRequest(
-        act=Act.OPEN,
-        window=f"w-{secrets.token_hex(8)}",
-        who=signer.card.name,
-        until=opened_at + timedelta(minutes=minutes),
-    )
-    if host is not None:
-        command = behind_ssh(host, config)
-    elif config is not None:
-        command = here(config)
-    with CameraSide(command, asked) as side, TemporaryDirectory(prefix="lamppost-") as scratch:
-        first = side.wait_newer(0, FIRST_UPDATE_WITHIN_S)
-        if first is None:
-            raise AimingRefusedError(side.over() or "the camera shows nothing", hint="lamppost-agent status says more")
-        if first.update.camera_id != camera:
-            raise UsageError(f"this is {first.update.camera_id}, not {camera}", hint="look at the label on the pole")
-        bench = Bench(out, signer, opened_at, utc_now)
-        _serve(
-            side, bench, listen=listen, port=port, scratch=Path(scratch), until_words=f"{first.update.until:%H:%M:%S}"
+    with _bound(listen, port) as listening:  # before a window is opened that nobody could look through
+        signer = open_key(key, desk.passphrase_from(passphrase_file))
+        files.make_folder(out)
+        bench = Bench(out, signer, utc_now(), utc_now)
+        asked = AimingRequest(
+            act=Act.OPEN,
+            window=f"w-{secrets.token_hex(8)}",
+            who=signer.card.name,
+            until=utc_now() + timedelta(minutes=minutes),
         )
+        with CameraSide(_command(host, config), asked) as side:
+            first = side.wait_newer(0, FIRST_UPDATE_WITHIN_S)
+            if first is None:
+                raise AimingRefusedError(
+                    side.over() or "the camera shows nothing", hint="lamppost-agent status says more"
+                )
+            if first.update.camera_id != camera:
+                raise UsageError(
+                    f"this is {first.update.camera_id}, not {camera}", hint="look at the label on the pole"
+                )
+            _serve(side, bench, listening, until=first.update.until)
     for path in bench.written:
         sys.stdout.write(f"{path}\n")
     if not any(path.name.endswith(".record.json") for path in bench.written):
         desk.say("no record was signed: the camera counts as not commissioned")
 
 
-def _serve(side: CameraSide, bench: Bench, *, listen: str, port: int, scratch: Path, until_words: str) -> None:
+def _command(host: str | None, config: Path | None) -> tuple[str, ...]:
+    if host is not None:
+        return behind_ssh(host, config)
+    if config is not None:
+        return here(config)
+    raise UsageError("which camera?")
+
+
+def _serve(side: CameraSide, bench: Bench, listening: socket.socket, *, until: datetime) -> None:
     from provisioning.web.commission.gate import Gate  # noqa: PLC0415 - the other commands need no web server
     from provisioning.web.commission.server import Listening, PageServer, application  # noqa: PLC0415
 
-    listening_socket = _bound(listen, port)
-    address, bound_port = listening_socket.getsockname()[:2]
+    address, bound_port = listening.getsockname()[:2]
     local = ipaddress.ip_address(address).is_loopback
     shown = f"[{address}]" if ":" in address else address
     origin = f"{'http' if local else 'https'}://{shown}:{bound_port}"
-    certificate = None
-    if not local:
-        certificate = scratch / "page.pem"
-        now = utc_now()
-        fingerprint = make_certificate(certificate, address, now=now, until=now + LONGEST)
-        desk.say(f"the browser will warn; its certificate must have SHA-256 {fingerprint}")
-    gate = Gate(origin=origin, token=secrets.token_urlsafe(24), session=secrets.token_urlsafe(24))
-    server: PageServer
-    app_ = application(side, bench, gate, lambda: server.stop())  # noqa: PLW0108 - made below; it needs the application
-    server = PageServer(app_, Listening(socket=listening_socket, origin=origin, certificate=certificate))
-    desk.say(f"open this, once, until {until_words} UTC:")
-    desk.say(f"  {origin}/?token={gate.token}")
-    server.run(lambda: bool(side.over()))
+    with TemporaryDirectory(prefix="lamppost-") as scratch:  # 0700, for the certificate's key
+        certificate = None
+        if not local:
+            certificate = Path(scratch) / "page.pem"
+            fingerprint = make_certificate(certificate, address, now=utc_now(), until=until)
+            desk.say(f"the browser will warn; its certificate must have SHA-256 {fingerprint}")
+        gate = Gate(origin=origin, token=secrets.token_urlsafe(24), session=secrets.token_urlsafe(24))
+        page = application(side, bench, gate, lambda: server.stop())  # noqa: PLW0108 - made below; it needs the page
+        server = PageServer(page, Listening(socket=listening, origin=origin, certificate=certificate))
+        desk.say(f"open this, once, until {until:%H:%M:%S} UTC:")
+        desk.say(f"  {origin}/?token={gate.token}")
+        server.run(lambda: bool(side.over()))
     if side.over():
         desk.say(f"the window is over: {side.over()}")
 
