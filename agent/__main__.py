@@ -7,6 +7,8 @@
     lamppost-agent aim --config FILE             show a technician what it sees, masked, over stdin and stdout
     lamppost-agent status --config FILE          what it does and why
     lamppost-agent enrol --config FILE           become a camera that the city knows; see agent/core/enrolment/FORMAT.md
+    lamppost-agent retire --half HALF …          forget who this camera is; footage and log stay
+    lamppost-agent diagnose --config FILE        what whoever mends it must know; no secret, no picture
     lamppost-agent link --config FILE            keep the camera in touch with the city's broker
     lamppost-agent feed --socket PATH            fetch a network camera's packets, outside the wall
     lamppost-agent scene --out FOLDER …          draw the simulated street, for demos and tests
@@ -90,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     carried.add_argument("--carry-out", action="store_true", help="write the request for somebody to carry to stdout")
     carried.add_argument("--carry-in", action="store_true", help="install the answer on stdin, and end")
     enrol.set_defaults(command=_enrol)
+
+    retire = commands.add_parser("retire", parents=[configured], help="forget who this camera is; footage stays")
+    retire.add_argument("--half", choices=["recorder", "link"], required=True, help="each as its own user, stopped")
+    retire.set_defaults(command=_retire)
+
+    diagnose = commands.add_parser("diagnose", parents=[configured], help="what whoever mends it must know, as JSON")
+    diagnose.set_defaults(command=_diagnose)
 
     link = commands.add_parser("link", parents=[configured], help="keep the camera in touch with the city's broker")
     link.set_defaults(command=_link)
@@ -252,6 +261,30 @@ def _enrol(arguments: argparse.Namespace) -> int:
     lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
     with LampPlayer(lamp, clock) as player:
         return 0 if enrol(enrolment, player, _stop_on_signals()) else EnrolmentPendingError.exit_status
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    if arguments.half == "link":
+        from agent.adapters.retirement import forget_link  # noqa: PLC0415 - see the top
+        from agent.config import load  # noqa: PLC0415
+
+        removed = forget_link(load(arguments.config))
+    else:
+        from agent.recorder.retirement import retire  # noqa: PLC0415 - see the top
+
+        named = _named(arguments.config)
+        removed = [] if named is None else retire(named)
+    sys.stdout.write(json.dumps(removed) + "\n")
+    return 0
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    from agent.adapters.diagnosis import diagnose  # noqa: PLC0415 - see the top
+    from agent.config import load  # noqa: PLC0415
+
+    json.dump(diagnose(load(arguments.config)), sys.stdout, indent=1, default=str)
+    sys.stdout.write("\n")
+    return 0
 
 
 def _feed(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def verify(
     """Check that the log is the one its camera signed, whole and in order."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder")
-    log = parse_verifier_key(key) if key is not None else _own_word(folder)
+    log = parse_verifier_key(key) if key is not None else own_word(folder)
     found = account(folder, log)
     wrong = list(disagreements(found, footage)) if footage is not None else []
     if as_json:
@@ -63,7 +63,7 @@ def verify(
         raise typer.Exit(os.EX_DATAERR)
 
 
-def _own_word(folder: Path) -> VerifierKey:
+def own_word(folder: Path) -> VerifierKey:
     """Return the key that the newest start in the log names."""
     for path in sorted(folder.glob("events-*.jsonl"), reverse=True):
         for line in reversed(path.read_bytes().splitlines()):

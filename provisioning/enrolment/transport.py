@@ -38,6 +38,7 @@ SSH_OPTIONS = (
 )
 AGENT = "/opt/lamppost/bin/lamppost-agent"
 CONFIG = "/etc/lamppost/lamppost.toml"
+JOURNAL_LINES = 1000
 _ENDS_WITHIN_S = 60.0  # the running segment is finished first
 _SSH_FAILED = 255  # ssh(1): its own failure, not the command's
 
@@ -99,6 +100,10 @@ class Transport(Protocol):
         """Return whether one half runs. Raises TransportError."""
         ...
 
+    def journal(self) -> str:
+        """Return the last lines that both halves said. Raises TransportError."""
+        ...
+
 
 class SshTransport:
     """A board that answers ssh: over the network, or over its USB cable (usb gadget, 10.55.0.1).
@@ -137,6 +142,11 @@ class SshTransport:
     def runs(self, half: Half) -> bool:
         """Return whether a unit is active."""
         return not self._run(["systemctl", "is-active", "--quiet", f"lamppost-{half.value}.service"], b"").status
+
+    def journal(self) -> str:
+        """Return the last lines of both units."""
+        words = ["sudo", "-n", "journalctl", "--no-pager", "--output=short-iso", f"--lines={JOURNAL_LINES}"]
+        return self._run([*words, "--unit=lamppost*"], b"").out.decode("utf-8", "replace")
 
     def _systemctl(self, verb: str, half: Half) -> None:
         done = self._run(["sudo", "-n", "systemctl", verb, f"lamppost-{half.value}.service"], b"")
@@ -223,6 +233,16 @@ class FolderTransport:
     def runs(self, half: Half) -> bool:
         """Return whether the process runs."""
         return running(self._pid_file(half), str(self._config)) is not None
+
+    def journal(self) -> str:
+        """Return the last lines of both processes."""
+        said = []
+        for half in Half:
+            path = self._folder / f"{half.value}.said"
+            if path.exists():
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-JOURNAL_LINES:]
+                said += [f"{half.value}: {line}" for line in lines]
+        return "\n".join(said) + "\n"
 
     def _pid_file(self, half: Half) -> Path:
         return self._folder / f"{half.value}.pid"

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.adapters.clock import SystemClock
+from agent.adapters.diagnosis import diagnose
 from agent.adapters.identity import identify, take_name
+from agent.adapters.retirement import forget_link, forget_recorder
 from agent.config import Config
 from agent.core.enrolment.exchange import Answer, Order
 from agent.core.enrolment.signs import Stage
@@ -55,7 +57,10 @@ class CabledCamera:
     def runs(self, half: Half) -> bool:
         return half in self.running
 
-    def _answer(self, words: list[str], given: bytes) -> Done:
+    def journal(self) -> str:
+        return "recorder: it began\n"
+
+    def _answer(self, words: list[str], given: bytes) -> Done:  # noqa: PLR0911 - one line a command
         match words:
             case ["enrol", "--take-order"]:
                 self._enrolment().take(Order.from_bytes(given))
@@ -67,6 +72,12 @@ class CabledCamera:
                 standing = self._enrolment().step() if how == "--once" else self._enrolment().standing()
                 status = 0 if standing.stage is Stage.ENROLLED else 75
                 return Done(status=status, out=standing.to_json().encode(), said="")
+            case ["diagnose"]:
+                return Done(status=0, out=json.dumps(diagnose(self.config)).encode(), said="")
+            case ["retire", "--half", "link"]:
+                return Done(status=0, out=json.dumps(forget_link(self.config)).encode(), said="")
+            case ["retire", "--half", "recorder"]:
+                return Done(status=0, out=json.dumps(forget_recorder(self.config)).encode(), said="")
             case ["selftest", "--json"]:
                 assert take_name(self.config)
                 return Done(status=1, out=json.dumps(self.findings).encode(), said="")
