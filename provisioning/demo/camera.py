@@ -179,7 +179,7 @@ class DemoCamera:
             return None
 
     def wait_for(
-        self, what: str, condition: Callable[[RecorderStatus], bool], within: timedelta = timedelta(seconds=60)
+        self, what: str, condition: Callable[[RecorderStatus], bool], within: timedelta = timedelta(seconds=180)
     ) -> RecorderStatus:
         """Wait until the status fulfils `condition`.
 
@@ -196,7 +196,7 @@ class DemoCamera:
                     f"the agent ended with {self._process.returncode} before {what}: {self._said()}"
                 )
             wait(_LOOK_EVERY)
-        raise CameraDidNotError(f"no {what} within {within.total_seconds():g} s: {self._said()}")
+        raise CameraDidNotError(f"waited {within.total_seconds():g} s for {what}, in vain: {self._said()}")
 
     def kill(self) -> None:
         """End the recorder as a power cut does."""
