@@ -200,6 +200,18 @@ def test_a_width_that_is_no_multiple_of_sixteen_is_cropped_right() -> None:
     assert worst_difference(decoded[4], frames[4].pixels) < 3
 
 
+def test_a_height_that_four_does_not_divide_keeps_its_last_lines_and_its_colours() -> None:
+    mode = StreamMode(size=FrameSize(480, 270), rate_hz=Fraction(10))
+    flat = I420.blank(mode.size)
+    flat.y[...], flat.u[...], flat.v[...] = 60, 100, 150
+
+    decoded = decode(joined(encode([frame(n, pixels=flat) for n in range(5)], mode=mode)))
+
+    planes = I420.from_packed(decoded[4].to_ndarray(format="yuv420p"))
+    for plane, level in ((planes.y, 60), (planes.u, 100), (planes.v, 150)):
+        assert int(np.abs(plane.astype(int) - level).max()) <= 3
+
+
 def test_the_same_frames_give_the_same_bytes() -> None:
     frames = [frame(n) for n in range(12)]
 
