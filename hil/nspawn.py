@@ -83,13 +83,14 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
                 # No machined and no unit of ours: it also runs where systemd is not the first process.
                 "--register=no", "--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off",
                 "--link-journal=no", "--console=pipe",
-                # A host with the older cgroup layout: systemd 257 wants to be told that we mean it.
-                "--setenv=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
+                # So that DevicePolicy= and IPAddressDeny= are walls in here, too: both are BPF programs.
+                "--capability=CAP_BPF", "--system-call-filter=bpf",
             ],
             stdin=subprocess.DEVNULL,
             stdout=self.console.open("ab"),
             stderr=subprocess.STDOUT,
-            env={**os.environ, "SYSTEMD_NSPAWN_LOCK": "0"},
+            # Unified: a host with the older layout of control groups has the newer one beside it.
+            env={**os.environ, "SYSTEMD_NSPAWN_LOCK": "0", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
         )  # fmt: skip
         until = precise_now() + BOOT_WITHIN
         said = ""

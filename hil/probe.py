@@ -20,6 +20,8 @@ def attempt(action):
         found = action()
     except OSError as error:
         return error.strerror or type(error).__name__
+    except ValueError as error:  # resource's way to say EPERM
+        return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "did it" if found is None else f"did it: {found}"

@@ -38,7 +38,8 @@ def tried(camera: CameraStrategy) -> dict[str, dict[str, dict[str, str]]]:
         camera.put(f"{folder}/99-probe.conf", WALLS_ONLY.format(half=half, out=out).encode())
         camera.shell.run_check(f"systemctl daemon-reload && systemctl start {unit}")
         found[half] = json.loads("\n".join(camera.shell.run_check(f"cat {out}")))
-        camera.shell.run_check(f"rm -rf {folder} {out}; systemctl daemon-reload; systemctl start --no-block {unit}")
+        camera.shell.run_check(f"rm -rf {folder} {out}; systemctl daemon-reload; systemctl start {unit}")
+        camera.wait_for("a recorder that says something", lambda _: True)
     FOUND.parent.mkdir(parents=True, exist_ok=True)
     FOUND.write_text(json.dumps(found, indent=2) + "\n")
     return found

@@ -33,6 +33,8 @@ class FileKeyring:
 
     Args:
         path: The key file, which must be there.
+        given: Whether systemd put it there as a credential: its folder is closed to everybody else, and the file's
+            group bits are no group's but the mask of the entry that lets this service in (acl(5)).
 
     Raises:
         LogKeyError: It is not there, not ours alone, or no Ed25519 key.
@@ -40,7 +42,7 @@ class FileKeyring:
 
     kind = "file"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, given: bool = False) -> None:
         try:
             mode = path.stat().st_mode
             content = read_capped(path, max_bytes=_MAX_BYTES)
@@ -48,7 +50,7 @@ class FileKeyring:
             raise LogKeyError(f"cannot read the log's key {path}: {(error.strerror or str(error)).lower()}") from error
         except StorageError as error:
             raise LogKeyError(f"cannot read the log's key: {error}") from error
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if mode & (stat.S_IRWXO if given else stat.S_IRWXG | stat.S_IRWXO):
             raise LogKeyError(
                 f"the log's key {path} has mode {stat.S_IMODE(mode):o}, expected 600 or less",
                 hint="who else could read it can sign in this camera's name: replace it, and say so",
@@ -83,7 +85,7 @@ def open_keyring(path: Path, *, credentials: Path | None = None) -> FileKeyring:
         StorageError: It cannot be made.
     """
     if (given := credential(credentials)) is not None:
-        return FileKeyring(given)
+        return FileKeyring(given, given=True)
     if not path.exists():
         make_folders(path.parent)
         write_atomically(path, _new_key(), mode=0o600)

@@ -37,6 +37,20 @@ def test_a_credential_comes_before_the_file_which_is_then_not_made(tmp_path: Pat
     assert not (tmp_path / "log.pem").exists()
 
 
+def test_a_credential_has_the_mode_that_systemd_gives_it_and_is_refused_only_if_everybody_may_read_it(
+    tmp_path: Path,
+) -> None:
+    credentials = tmp_path / "credentials"
+    given = open_keyring(credentials / CREDENTIAL)
+
+    (credentials / CREDENTIAL).chmod(0o440)  # the group bits are the mask of an access control list
+    assert open_keyring(tmp_path / "log.pem", credentials=credentials).public == given.public
+
+    (credentials / CREDENTIAL).chmod(0o444)
+    with pytest.raises(LogKeyError, match="has mode 444"):
+        open_keyring(tmp_path / "log.pem", credentials=credentials)
+
+
 def test_a_folder_of_other_credentials_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
 
