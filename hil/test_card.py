@@ -33,7 +33,8 @@ def card(camera: CameraStrategy, tmp_path_factory: pytest.TempPathFactory) -> It
         os.mknod(node, 0o060600, number)
         camera.shell.run_check(
             f"systemctl stop lamppost-recorder && mount -o noatime /dev/card {FOOTAGE}"
-            f" && chown lamppost-recorder:lamppost {FOOTAGE} && chmod 750 {FOOTAGE} && systemctl start lamppost-recorder"
+            f" && chown lamppost-recorder:lamppost {FOOTAGE} && chmod 750 {FOOTAGE}"
+            " && systemctl start lamppost-recorder"
         )
         camera.transition("recording")
         yield FOOTAGE
