@@ -33,6 +33,7 @@ function show(update, bitmap) {
   if (update.shown !== "picture") scene.bitmap = null;
   else if (bitmap) scene.bitmap = bitmap;
   scene.size = turned ? size : scene.size;
+  scene.filled = update.failed_closed !== "";
   scene.inForce = update.zones_grid ? unpackBits(update.zones_grid, rows * columns) : null;
   scene.outline = update.outline_rows === 0 ? null : {
     columns: update.outline_columns, rows: update.outline_rows,

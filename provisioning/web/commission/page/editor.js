@@ -7,13 +7,13 @@ import { paint } from "./painting.js";
 import { text } from "./texts.js";
 import { Viewport } from "./viewport.js";
 
-const MOUSE_REACH_PX = 14, TOUCH_REACH_PX = 28, SNAP_PX = 10, TAP_PX = 8;
+const MOUSE_REACH_PX = 14, TOUCH_REACH_PX = 28, CLOSE_PX = 14, SNAP_PX = 10, TAP_PX = 8;
 
 export class Editor extends EventTarget {
-  scene = { size: null, bitmap: null, outline: null, inForce: null };
+  scene = { size: null, bitmap: null, filled: false, outline: null, inForce: null };
   chosen = null;
   horizon = null; // a share of the height while it may be dragged, else null
-  options = { snap: true, asMasked: false, outline: true };
+  options = { snap: true, asMasked: false, outline: false };
   mode = "choose"; // or "area", "line"
   #draft = [];
   #view = new Viewport();
@@ -180,7 +180,7 @@ export class Editor extends EventTarget {
     if (this.#pointers.size > 0) return; // one finger of two
     this.#drag = null;
     if (event.type === "pointercancel" || !drag) return;
-    if (drag.what === "placing") this.#place(this.#snap(this.#point(event), null), event);
+    if (drag.what === "placing") this.#place(this.#snap(this.#point(event), null));
     if (drag.what === "pan" && !drag.moving) this.choose(null);
     if (drag.what === "corner" || drag.what === "whole") this.#sayChosen();
     this.#changed();
@@ -231,10 +231,9 @@ export class Editor extends EventTarget {
     return null;
   }
 
-  #place(point, event) {
-    const first = this.#draft[0];
-    const reach = event.pointerType === "touch" ? TOUCH_REACH_PX : MOUSE_REACH_PX;
-    if (this.mode === "area" && this.#draft.length >= 3 && this.#pictureDistance(point, first) <= reach) return this.finishDraft();
+  #place(point) {
+    const closes = this.mode === "area" && this.#draft.length >= 3 && this.#pictureDistance(point, this.#draft[0]) <= CLOSE_PX;
+    if (closes) return this.finishDraft();
     const last = this.#draft.at(-1);
     if (last && last[0] === point[0] && last[1] === point[1]) return; // the second half of a double click
     this.#draft.push(point);

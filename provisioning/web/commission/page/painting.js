@@ -16,7 +16,8 @@ export function paint(canvas, view, scene, drawing, look) {
 
   const [left, top] = at([0, 0]), [right, bottom] = at([1, 1]);
   if (scene.bitmap) context.drawImage(scene.bitmap, left, top, right - left, bottom - top);
-  if (scene.outline && look.outline) outline(context, at, scene.outline, scene.bitmap ? BLUE : style.getPropertyValue("--trace"));
+  const needed = !scene.bitmap || scene.filled; // where there is a picture it is asked for
+  if (scene.outline && (needed || look.outline)) outline(context, at, scene.outline, scene.bitmap ? BLUE : style.getPropertyValue("--trace"));
   if (look.asMasked) {
     fillBlocks(context, at, scene.size, look.hidden, FILL);
   } else {
