@@ -31,6 +31,7 @@ from agent.adapters.paho_link import BrokerAddress, PahoBroker
 from agent.core.messages.commands import CommandName, Outcome
 from agent.core.messages.log import LogBatch
 from agent.core.status import RecordingState
+from agent.errors import WrongIdentityError
 from agent.link.app import LARGEST_PACKET_BYTES
 from agent.ports import Outgoing, Received
 from provisioning.backend.installation import BackendFolder
@@ -42,6 +43,7 @@ from provisioning.demo.city import CAMERA, DemoCity
 from provisioning.demo.fleet import HOST, DemoFleet
 from provisioning.footage.catalogue import find_segments
 from provisioning.footage.opening import open_segment
+from tests.fakes.harvest import identities_in
 from tests.fakes.rtsp_camera import PASSWORD, RtspCamera
 
 LISTENER = "listener"
@@ -387,6 +389,25 @@ def test_no_password_passphrase_or_identity_lies_anywhere(desk: tuple[Desk, Pass
     assert holders == {FEED_ADDRESS}
     signed = {name for name, content in played.haystacks() if any(sign in content for sign in SECRET_SIGNS)}
     assert signed == KEY_FILES
+
+
+def test_an_administrator_with_all_of_the_backend_opens_no_footage(
+    desk: tuple[Desk, Passphrases], tmp_path: Path
+) -> None:
+    """SL-3.2: its keys, its database, its broker, the city's folder, the root key's stick and the passphrases."""
+    played, passphrases = desk
+    theirs = [played.folder / "fleet", played.folder / "people" / "city", played.folder / "people" / "it-director"]
+    keys = [key for folder in theirs for key in identities_in(folder, passphrases.made)]
+    first, *_, last = find_segments(played.folder / "card" / "footage").segments
+
+    assert len(keys) > 50  # private keys, and whatever else in there is as long as one
+    for segment in (first, last):
+        with pytest.raises(WrongIdentityError):
+            open_segment(segment, keys)
+
+    # What was tried is what would have opened it, had it been there.
+    (tmp_path / "found").write_text(f"# left behind\n{played.city.identity.reveal()}\n", encoding="utf-8")
+    assert open_segment(first, identities_in(tmp_path)).clear
 
 
 def test_presigned_addresses_are_told_to_the_camera_only(desk: tuple[Desk, Passphrases]) -> None:
