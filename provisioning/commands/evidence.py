@@ -24,6 +24,7 @@ from provisioning.authority.trust import trusted_root
 from provisioning.clock import precise_now, utc_now
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
+from provisioning.evidence.chain import merge_cosignatures
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.credentials import LIFE, ROOT, Credential, make_credential, open_credential
 from provisioning.evidence.exhibit import Exhibit
@@ -66,7 +67,9 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
     basis: Annotated[str | None, typer.Option("--basis", help="What the row asks for, such as subpoena.")] = None,
     reference: Annotated[str | None, typer.Option("--reference", help="Which one; the case if not given.")] = None,
     log: Annotated[Path | None, typer.Option("--log", help="The camera's log; PLACE/log if not given.")] = None,
-    witnessed: Annotated[Path | None, typer.Option("--witnessed", help="A checkpoint that a witness cosigned.")] = None,
+    witnessed: Annotated[
+        list[Path] | None, typer.Option("--witnessed", help="A checkpoint that a witness cosigned; more of the same.")
+    ] = None,
     witness: WitnessOption = None,
     city_log: Annotated[Path | None, typer.Option("--city-log", help="The city's log; CITY/log if not given.")] = None,
     terms: Annotated[str, typer.Option("--terms", help="What the party may do with it.")] = TERMS,
@@ -105,7 +108,9 @@ def export(  # noqa: PLR0913 - what, why, for whom, under which rule, and where 
         place=place,
         log=log or place / "log",
         log_key=_verifier_key(log_key),
-        witnessed=None if witnessed is None else files.read_capped(witnessed, max_bytes=MAX_NOTE_BYTES),
+        witnessed=merge_cosignatures([files.read_capped(each, max_bytes=MAX_NOTE_BYTES) for each in witnessed])
+        if witnessed
+        else None,
         witnesses=tuple(map(_verifier_key, witness or ())),
     )
     desk.say(f"hands {camera}, {start} to {end}, to {party} as {to_party}, for case {case}")
@@ -147,7 +152,7 @@ def certificate(
 
 
 @app.command()
-def verify(
+def verify(  # noqa: PLR0913 - what a reader may know from elsewhere
     folder: FolderArgument,
     *,
     identity: Annotated[
@@ -156,6 +161,9 @@ def verify(
     city: Annotated[Path | None, typer.Option("--city", help="The city as you know it: its folder or bundle.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The city that this key folder trusts.")] = None,
     witness: WitnessOption = None,
+    witnesses_needed: Annotated[
+        int, typer.Option(min=1, help="How many of the witnesses must have seen the camera's log.")
+    ] = 1,
     log_key: Annotated[
         str | None, typer.Option("--log-key", help="The key of the camera's log, as you know it.")
     ] = None,
@@ -169,6 +177,7 @@ def verify(
         identities=() if identity is None else read_identities(identity),
         trusted_root=_trusted_root(city, key),
         witnesses=tuple(map(_verifier_key, witness or ())),
+        witnesses_needed=witnesses_needed,
         log_key=None if log_key is None else _verifier_key(log_key),
         now=precise_now(),
     )

@@ -7,6 +7,7 @@ can leave a segment out, at either end neither, without the run showing it.
 Pure. Findings are returned, not raised: whoever reads them should learn all that is wrong.
 """
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -233,7 +234,8 @@ class Chain:
         events: The leaves that are proven to be in the camera's log, in order.
         stored: Those of them that tell of a segment.
         witnessed_leaves: How many leaves of the log a witness has seen.
-        witnessed_at: When, at the latest; None if none has.
+        witnessed_at: When as many as are needed had seen it, at the latest; None if they have not.
+        seen_by: Which witnesses that count have seen it, and when, in the order of their times.
         findings: What does not hold.
     """
 
@@ -241,11 +243,63 @@ class Chain:
     stored: list[Stored] = field(default_factory=list)
     witnessed_leaves: int = 0
     witnessed_at: datetime | None = None
+    seen_by: tuple[tuple[str, datetime], ...] = ()
     findings: list[LamppostError] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnesses:
+    """Whose cosignature counts, and of how many one is asked for.
+
+    A city's backend is a witness, and who runs the backend could run it so that it sees what they like. A second one,
+    run by somebody else, takes that from them; whoever wants both says that two are needed.
+
+    Attributes:
+        keys: Of the witnesses that count.
+        needed: How many of them; at least 1.
+    """
+
+    keys: tuple[VerifierKey, ...]
+    needed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.needed < 1:
+            raise ValueError(f"{self.needed} witnesses needed, expected at least 1")
+
+    def that_saw(self, note: bytes) -> tuple[tuple[str, datetime], ...]:
+        """Return which of them cosigned `note`, and when, in the order of their times.
+
+        Raises:
+            CheckpointFormatError: It is no note.
+        """
+        found: dict[bytes, tuple[str, datetime]] = {}
+        for key in self.keys:
+            with contextlib.suppress(CheckpointSignatureError):  # another one's may still be good
+                # By the public key: whoever has two names is one witness.
+                found.setdefault(key.public, (key.name, witnessed_at(note, key)))
+        return tuple(sorted(found.values(), key=lambda one: (one[1], one[0])))
+
+
+def merge_cosignatures(notes: Sequence[bytes]) -> bytes:
+    """Return one note with the signatures of all, which must be of one checkpoint.
+
+    Raises:
+        CheckpointFormatError: One is no note.
+        EvidenceError: They are of different checkpoints.
+    """
+    merged = parse_note(notes[0])
+    for other in map(parse_note, notes[1:]):
+        if other.text != merged.text:
+            raise EvidenceError(
+                "the witnesses saw different checkpoints of the log", hint="have both cosign the same one, the newest"
+            )
+        for signature in other.signatures:
+            merged = merged.with_signature(signature)
+    return merged.to_bytes()
+
+
 def follow(
-    statement: Statement, note: bytes, witnessed: bytes | None, proofs: LogProofs, witnesses: Sequence[VerifierKey]
+    statement: Statement, note: bytes, witnessed: bytes | None, proofs: LogProofs, witnesses: Witnesses
 ) -> Chain:
     """Return what a camera's log shows.
 
@@ -254,7 +308,7 @@ def follow(
         note: The camera's checkpoint.
         witnessed: A checkpoint that a witness cosigned, of this or an earlier size; None if there is none.
         proofs: The leaves.
-        witnesses: Whose cosignature counts; any one of them.
+        witnesses: Whose cosignature counts.
     """
     chain = Chain()
     try:
@@ -361,17 +415,22 @@ def _follow_witness(
     key: VerifierKey,
     note: bytes | None,
     proofs: LogProofs,
-    witnesses: Sequence[VerifierKey],
+    witnesses: Witnesses,
 ) -> None:
     if note is None:
         chain.findings.append(NotWitnessedError("no witness vouches for the camera's log"))
         return
     try:
         seen = open_checkpoint(note, key)
-        at = _witnessed_at(note, witnesses)
+        chain.seen_by = witnesses.that_saw(note)
     except (CheckpointFormatError, CheckpointSignatureError) as error:
         chain.findings.append(NotWitnessedError(f"what should be witnessed is not: {error}"))
         return
+    if not chain.seen_by:
+        named = ", ".join(each.name for each in witnesses.keys) or "none is named"
+        chain.findings.append(NotWitnessedError(f"no witness that counts has seen the camera's log: {named}"))
+        return
+    at = chain.seen_by[0][1]
     if seen.size > checkpoint.size:
         chain.findings.append(
             RewoundEvidenceError(
@@ -392,23 +451,22 @@ def _follow_witness(
     except ProofError as error:
         chain.findings.append(ForkedEvidenceError(f"the log is not the one that was witnessed: {error}"))
         return
-    chain.witnessed_leaves, chain.witnessed_at = seen.size, at
+    if len(chain.seen_by) < witnesses.needed:
+        saw = {name for name, _ in chain.seen_by}
+        missing = [each.name for each in witnesses.keys if each.name not in saw]
+        chain.findings.append(
+            NotWitnessedError(
+                f"{len(saw)} of the {witnesses.needed} witnesses that are needed have seen the camera's log; not"
+                f" {', '.join(missing) or 'more, for no more are named'}"
+            )
+        )
+        return
+    chain.witnessed_leaves, chain.witnessed_at = seen.size, chain.seen_by[witnesses.needed - 1][1]
     unseen = [stored for stored in chain.stored if stored.index >= seen.size]
     if unseen:
         chain.findings.append(
             NotWitnessedError(f"no witness has seen leaf {unseen[0].index} and what follows; it saw {seen.size} leaves")
         )
-
-
-def _witnessed_at(note: bytes, witnesses: Sequence[VerifierKey]) -> datetime:
-    """Return when the first witness that cosigned saw it; raise what the last one found if none did."""
-    failure = CheckpointSignatureError("no witness is named")
-    for witness in witnesses:
-        try:
-            return witnessed_at(note, witness)
-        except CheckpointSignatureError as error:
-            failure = error
-    raise failure
 
 
 def in_order(segments: Sequence[int]) -> bool:

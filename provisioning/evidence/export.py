@@ -48,7 +48,18 @@ from provisioning.authority.keys import KeyCard, OfficialKey
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.camera_log import CameraLog
-from provisioning.evidence.chain import LogProofs, ProvenLeaf, Run, choose_run, dump_proofs, follow, gaps, hidden_spans
+from provisioning.evidence.chain import (
+    Chain,
+    LogProofs,
+    ProvenLeaf,
+    Run,
+    Witnesses,
+    choose_run,
+    dump_proofs,
+    follow,
+    gaps,
+    hidden_spans,
+)
 from provisioning.evidence.city_log import CityLog, Entry
 from provisioning.evidence.collecting import Collected, collect
 from provisioning.evidence.credentials import Credential, attach, require_library
@@ -491,7 +502,7 @@ class _Work:
 
     def _judge(self, statement: Statement, log: CameraLog, proofs: LogProofs) -> Statement:
         """Return the statement with what the log showed; the first finding that makes it worthless is raised."""
-        shown = follow(statement, log.note, self.sources.witnessed, proofs, self.sources.witnesses)
+        shown = follow(statement, log.note, self.sources.witnessed, proofs, Witnesses(keys=self.sources.witnesses))
         for finding in shown.findings:
             # A log that no witness saw is stated as such; what a witness contradicts is no evidence.
             if self.sources.witnessed is not None or not isinstance(finding, NotWitnessedError):
@@ -499,7 +510,7 @@ class _Work:
         return statement.model_copy(
             update={
                 "log": statement.log.model_copy(update={"witnessed_leaves": shown.witnessed_leaves}),
-                "verified": tuple(_verified(statement, shown.witnessed_leaves, shown.witnessed_at)),
+                "verified": tuple(_verified(statement, shown)),
             }
         )
 
@@ -583,14 +594,14 @@ def _why(events: Sequence[Event], starts_at: datetime, ends_at: datetime) -> str
     return f"the camera's log says then: {'; '.join(told)}"
 
 
-def _verified(statement: Statement, witnessed_leaves: int, witnessed_at: datetime | None) -> Iterable[str]:
+def _verified(statement: Statement, shown: Chain) -> Iterable[str]:
     run = f"leaves {statement.log.first_leaf} to {statement.log.last_leaf}"
     yield f"The camera's key signed the log of {statement.log.size} leaves; {run} are in it, without a hole."
-    if witnessed_at is None:
+    if shown.witnessed_at is None:
         yield "No witness vouches for the camera's log."
-    else:
+    for name, at in shown.seen_by if shown.witnessed_at is not None else ():
         yield (
-            f"A witness had seen the first {witnessed_leaves} leaves by {witnessed_at:%Y-%m-%d %H:%M:%S} UTC,"
+            f"The witness {name} had seen the first {shown.witnessed_leaves} leaves by {at:%Y-%m-%d %H:%M:%S} UTC,"
             " and they are the same."
         )
     yield f"{len(statement.segments)} sealed segments are, byte for byte, what the camera logged when it stored them."

@@ -57,7 +57,16 @@ from provisioning.authority.cross_check import documents_of
 from provisioning.authority.published import first_root_of, verify_release
 from provisioning.evidence import exhibit as layout
 from provisioning.evidence.authority import Authority
-from provisioning.evidence.chain import MAX_PROOFS_BYTES, Chain, follow, gaps, hidden_spans, in_order, parse_proofs
+from provisioning.evidence.chain import (
+    MAX_PROOFS_BYTES,
+    Chain,
+    Witnesses,
+    follow,
+    gaps,
+    hidden_spans,
+    in_order,
+    parse_proofs,
+)
 from provisioning.evidence.credentials import read_claim
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.pictures import coded_pictures
@@ -133,6 +142,7 @@ def judge(
     identities: Sequence[Identity] = (),
     trusted_root: bytes | None = None,
     witnesses: Sequence[VerifierKey] = (),
+    witnesses_needed: int = 1,
     log_key: VerifierKey | None = None,
     now: datetime,
 ) -> Judgement:
@@ -143,6 +153,7 @@ def judge(
         identities: The receiving party's; without any, what is sealed stays so.
         trusted_root: The first root of the city as the reader knows it; None takes the folder's word.
         witnesses: Whose cosignature the reader trusts; without any, those that the statement names.
+        witnesses_needed: How many of them must have seen the log.
         log_key: Of the camera's log, as the reader knows it; None takes the custodian's word.
         now: Current UTC time; only for remarks.
 
@@ -166,12 +177,17 @@ def judge(
     if log_key is not None and str(log_key) != statement.log.key:
         findings.append(OtherSignerError(f"the log is {statement.log.key}, and the camera's is known as {log_key}"))
     findings += _on_files(folder, statement)
-    chain = _chain(folder, statement, witnesses, findings)
+    chain = _chain(folder, statement, (witnesses, witnesses_needed), findings)
     findings += chain.findings
     findings += _on_segments(statement, chain)
     findings += _on_gaps(statement, chain)
     findings += _on_entry(statement)
     findings += _on_law(statement, authority)
+    if len(chain.seen_by) == 1:
+        judgement.remarks.append(
+            f"one witness vouches for the camera's log, {chain.seen_by[0][0]}; if who runs it runs the cameras too, a"
+            " second one by somebody else would prove more"
+        )
     if not findings:
         judgement.holds += _held(statement, chain)
     if identities:
@@ -269,7 +285,7 @@ def _on_file(folder: Exhibit, file: StatedFile, paths: dict[str, str]) -> Iterat
 
 
 def _chain(
-    folder: Exhibit, statement: Statement, witnesses: Sequence[VerifierKey], findings: list[LamppostError]
+    folder: Exhibit, statement: Statement, asked: tuple[Sequence[VerifierKey], int], findings: list[LamppostError]
 ) -> Chain:
     try:
         note = folder.read(layout.CHECKPOINT, max_bytes=MAX_NOTE_BYTES)
@@ -277,7 +293,8 @@ def _chain(
         witnessed = (
             folder.read(layout.WITNESSED, max_bytes=MAX_NOTE_BYTES) if layout.WITNESSED in folder.names() else None
         )
-        trusted = tuple(witnesses) or tuple(map(parse_verifier_key, statement.log.witnesses))
+        keys, needed = asked
+        trusted = Witnesses(keys=tuple(keys) or tuple(map(parse_verifier_key, statement.log.witnesses)), needed=needed)
     except (EvidenceError, LogError) as error:
         findings.append(error if isinstance(error, EvidenceError) else EvidenceAlteredError(str(error)))
         return Chain()
@@ -407,8 +424,8 @@ def _held(statement: Statement, chain: Chain) -> Iterator[str]:
         f" and the log leaves none out between {statement.span.starts_at:%Y-%m-%d %H:%M:%S} and"
         f" {statement.span.ends_at:%Y-%m-%d %H:%M:%S} UTC."
     )
-    if chain.witnessed_at is not None:
-        yield f"A witness had seen the log by {chain.witnessed_at:%Y-%m-%d %H:%M:%S} UTC."
+    for name, at in chain.seen_by:
+        yield f"The witness {name} had seen the log by {at:%Y-%m-%d %H:%M:%S} UTC."
     yield f"Sharing is allowed by {statement.sharing.clause}, {statement.sharing.basis}: {statement.sharing.reference}."
 
 

@@ -14,7 +14,7 @@ from agent.core.sealing.recipients import Identity, PostQuantumIdentity
 from provisioning.evidence.statement import parse_statement
 from tests.fakes.browser import opened_page
 from tests.fakes.documents import NOON
-from tests.fakes.exhibits import PARTY, STRANGER, make_exhibit, order, restate
+from tests.fakes.exhibits import PARTY, STRANGER, make_exhibit, order, restate, seen_by_two
 from tests.fakes.tampering import TABLE, Scene, Tampering, make_scene
 from tests.tools.npm_package import clean_install
 
@@ -61,6 +61,20 @@ def test_the_page_names_it(row: Tampering, folder: Path, scene: Scene, verifier:
 
     assert row.in_a_browser is not None
     expect(verifier.get_by_role("status")).to_have_text(VERDICTS.get(row.in_a_browser, f"No: {row.in_a_browser}."))
+
+
+def test_every_witness_is_told_and_one_alone_is_remarked_on(
+    folder: Path, scene: Scene, tmp_path: Path, verifier: Page
+) -> None:
+    verifier.get_by_label("choose it").set_input_files(folder)
+    expect(verifier.locator("#holds")).to_contain_text("The witness witness.example.org/w1 had seen the log by")
+    expect(verifier.locator("#remarks")).to_contain_text("One witness vouches")
+
+    make_exhibit(tmp_path / "two", scene.pole, scene.city, sources=seen_by_two(scene.pole))
+    verifier.get_by_label("choose it").set_input_files(tmp_path / "two")
+
+    expect(verifier.locator("#holds")).to_contain_text("The witness auditor.example.net/w2 had seen the log by")
+    expect(verifier.locator("#remarks")).not_to_contain_text("One witness vouches")
 
 
 # --- with a key ---------------------------------------------------------------

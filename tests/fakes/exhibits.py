@@ -5,7 +5,7 @@ The camera's log is written by the recorder's own adapter; what is put in is wha
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from agent.core.policy.documents import Sharing
 from agent.core.sealing.recipients import Recipient, X25519Identity
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.evidence.authority import Authority
+from provisioning.evidence.chain import merge_cosignatures
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.credentials import Credential
 from provisioning.evidence.exhibit import Exhibit
@@ -38,6 +39,10 @@ STRANGER = X25519Identity(bytes(range(3, 35)))
 WITNESS = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
 WITNESS_KEY = VerifierKey(
     name="witness.example.org/w1", kind=KeyKind.COSIGNATURE, public=WITNESS.public_key().public_bytes_raw()
+)
+SECOND_WITNESS = Ed25519PrivateKey.from_private_bytes(b"v" * 32)
+SECOND_KEY = VerifierKey(
+    name="auditor.example.net/w2", kind=KeyKind.COSIGNATURE, public=SECOND_WITNESS.public_key().public_bytes_raw()
 )
 APPROVING = ("city-manager", "it-director", "police-chief")
 
@@ -137,6 +142,22 @@ class Pole:
             witnessed=self.witnessed,
             witnesses=(WITNESS_KEY,),
         )
+
+
+def cosigned_by_the_second(pole: Pole) -> bytes:
+    """Return the pole's checkpoint with the cosignature of a second witness, run by somebody else."""
+    note = (pole.folder / "log" / "checkpoint").read_bytes()
+    return cosign_checkpoint(note, SECOND_KEY, SECOND_WITNESS.sign, now=NOON + 50 * SECOND)
+
+
+def seen_by_two(pole: Pole) -> Sources:
+    """Return where the evidence comes from, with both witnesses."""
+    assert pole.witnessed is not None
+    return replace(
+        pole.sources(),
+        witnessed=merge_cosignatures([pole.witnessed, cosigned_by_the_second(pole)]),
+        witnesses=(WITNESS_KEY, SECOND_KEY),
+    )
 
 
 def segment_facts(path: Path, sequence: int, take: Take) -> dict[str, Any]:
