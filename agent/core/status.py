@@ -107,6 +107,8 @@ class StorageStatus(_Part):
         capacity_bytes: What they may take; 0 before the ring was opened.
         oldest_at: Start of the oldest footage kept, or None.
         truncated: Segments in the ring that a crash or a power cut ended.
+        evicted: Segments that went before their time since the recorder started: the ring is too small for what it is
+            to keep.
         last_error: The last storage error, also after it is over.
     """
 
@@ -118,6 +120,7 @@ class StorageStatus(_Part):
     capacity_bytes: NonNegativeInt = 0
     oldest_at: AwareDatetime | None = None
     truncated: NonNegativeInt = 0
+    evicted: NonNegativeInt = 0
     last_error: str = ""
     last_error_at: AwareDatetime | None = None
 
@@ -236,6 +239,8 @@ def _storage_lines(storage: StorageStatus, *, now: datetime) -> tuple[str, ...]:
     line = f"storage: {storage.state.value}, {use}, {storage.segments} segments"
     if storage.truncated:
         line += f" ({storage.truncated} cut short by a crash or power cut)"
+    if storage.evicted:
+        line += f", {storage.evicted} GONE BEFORE THEIR TIME for want of room"
     if storage.oldest_at is not None:
         line += f", oldest {_at(storage.oldest_at)}"
     if not storage.last_error:

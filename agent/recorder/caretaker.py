@@ -87,6 +87,7 @@ class Caretaker:
         self._tidy_due_us = 0
         self._tidied: Decision | None = None
         self._warned_on: date | None = None
+        self._evicted = 0
         self._left = 0  # segments in the ring after it was tidied
         self._storage_state = StorageState.OK
         self._captured, self._captured_us = -1, 0
@@ -128,6 +129,7 @@ class Caretaker:
             self._storage_state = StorageState.FAILED
             self._tally.storage_failed(error, self._clock.now())
         else:
+            self._evicted += kept.evicted
             self._storage_state = StorageState.HELD if kept.must_go_dark else StorageState.OK
             self._narrowing.block(
                 f"holds alone exceed the ring by {kept.excess_bytes} bytes" if kept.must_go_dark else ""
@@ -202,6 +204,7 @@ class Caretaker:
                 capacity_bytes=use.capacity_bytes,
                 oldest_at=use.oldest_at,
                 truncated=use.truncated,
+                evicted=self._evicted,
                 last_error=counts.storage_error,
                 last_error_at=counts.storage_error_at,
             ),

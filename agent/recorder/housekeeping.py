@@ -28,6 +28,7 @@ class Housekept:
     Attributes:
         removed: How many segments went.
         removed_bytes: What they took.
+        evicted: How many of them went before their time, because there was no room.
         held: How many stay only because of a hold.
         excess_bytes: By how much holds alone exceed the room for them; more than zero
             means that recording must stop, and that the status must say so.
@@ -35,6 +36,7 @@ class Housekept:
 
     removed: int = 0
     removed_bytes: int = 0
+    evicted: int = 0
     held: int = 0
     excess_bytes: int = 0
 
@@ -70,6 +72,7 @@ def keep_house(store: Store, log: EventLog, *, decision: Decision, clock: ClockS
     return Housekept(
         removed=len(plan.removals),
         removed_bytes=sum(segment.size_bytes for segment in plan.removals),
+        evicted=len(plan.evicted),
         held=plan.held,
         excess_bytes=plan.excess_bytes,
     )

@@ -168,6 +168,9 @@ def _keys(recorder: RecorderStatus) -> Iterator[Finding]:
 
 
 def _storage(recorder: RecorderStatus) -> Iterator[Finding]:
+    if recorder.storage.evicted:
+        lost = f"{recorder.storage.evicted} segments went before their time: its storage is too small"
+        yield _critical("evicting", lost)
     match recorder.storage.state:
         case StorageState.FAILED:
             yield _critical("storage failed", recorder.storage.last_error or "no reason given")

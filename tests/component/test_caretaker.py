@@ -116,6 +116,34 @@ def test_holds_that_fill_the_ring_are_told_and_removed_by_nobody(bench: Bench) -
     assert bench.log.kinds.count("removal") == 0
 
 
+def test_nothing_outlives_its_retention_by_more_than_an_hour_nor_goes_before(bench: Bench) -> None:
+    bench.record(2)
+    bench.clock.advance(PERMITTED.retention - timedelta(minutes=1))
+    bench.tick(1)
+    before = bench.status().storage.segments
+
+    bench.clock.advance(timedelta(hours=1))
+    bench.tick(1)
+
+    assert before == 2
+    assert bench.status().storage.segments == 0
+    assert bench.status().storage.evicted == 0
+    assert bench.log.kinds == ["removal"]
+
+
+def test_what_goes_before_its_time_is_counted_for_all_to_see(bench: Bench) -> None:
+    bench.record(4)
+
+    bench.tick(1)
+    bench.record(2)
+    bench.tick(2)
+    bench.clock.advance(TIDY_EVERY)
+    bench.tick(1)
+
+    assert bench.status().storage.evicted > 0
+    assert all(facts["reason"] == "evicted" for kind, facts in bench.log.events if kind == "removal")
+
+
 def test_keys_that_end_within_a_fortnight_are_warned_of_once_a_day(bench: Bench) -> None:
     bench.decision = replace(PERMITTED, keys_until=(NOON + timedelta(days=13)).date())
 

@@ -78,6 +78,7 @@ CASES: list[tuple[CameraRecord, str, Severity]] = [
     (recording(camera=CameraStatus(state=CameraState.GONE)), "camera gone", Severity.CRITICAL),
     (recording(storage=StorageStatus(state=StorageState.FULL)), "storage full", Severity.CRITICAL),
     (recording(storage=StorageStatus(state=StorageState.HELD)), "held full", Severity.WARNING),
+    (recording(storage=StorageStatus(evicted=3)), "evicting", Severity.CRITICAL),
     (
         recording(decision=DecisionStatus(reason="g", keys_until=(NOON + timedelta(days=13)).date())),
         "keys end",

@@ -56,6 +56,7 @@ BUSY = RecorderStatus(
         capacity_bytes=10_000_000_000,
         oldest_at=NOON - timedelta(days=30),
         truncated=1,
+        evicted=2,
         last_error="cannot write footage: input/output error",
         last_error_at=NOON - timedelta(minutes=2),
     ),
@@ -126,7 +127,7 @@ def test_a_camera_in_trouble_says_what_is_wrong() -> None:
         "frames: 100 in, 90 stored, 8 failed closed, 2 dropped; last failed closed: warming up",
         (
             "storage: failed, 4.5 MB of 10.0 GB (0 %), 3 segments (1 cut short by a crash or power cut), "
-            "oldest 2026-10-29 12:00:00 UTC"
+            "2 GONE BEFORE THEIR TIME for want of room, oldest 2026-10-29 12:00:00 UTC"
         ),
         "last storage error, 2 min ago: cannot write footage: input/output error",
         "encoder: 1 errors, last: out of memory",
