@@ -95,7 +95,9 @@ def list_sites(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption 
         desk.write_json([site.model_dump(mode="json") for site in sites])
         return
     rows = ((one.id, one.public_name, one.site_kind, one.basis, one.purchase_reference or "—") for one in sites)
-    desk.show_table(f"{len(sites)} sites", ("site", "name", "kind", "basis", "purchase"), rows)
+    desk.show_table(
+        f"{len(sites)} {'site' if len(sites) == 1 else 'sites'}", ("site", "name", "kind", "basis", "purchase"), rows
+    )
 
 
 @app.command()

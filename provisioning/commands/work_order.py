@@ -81,7 +81,9 @@ def list_orders(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption
         desk.write_json([_as_json(order, claim) for _, order, claim in found])
         return
     rows = ((order.camera_id, claim.site, f"{claim.expires_at:%Y-%m-%d}", _state(order)) for _, order, claim in found)
-    desk.show_table(f"{len(found)} work orders", ("camera", "site", "until", "state"), rows)
+    desk.show_table(
+        f"{len(found)} work {'order' if len(found) == 1 else 'orders'}", ("camera", "site", "until", "state"), rows
+    )
 
 
 @app.command()

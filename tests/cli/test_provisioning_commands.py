@@ -1,0 +1,401 @@
+"""The desk makes what a technician needs; what goes wrong is refused with a sentence and changes nothing."""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typer.testing import CliRunner
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.qr import read_codes
+from agent.core.enrolment.exchange import Answer
+from agent.core.enrolment.signs import Stage
+from agent.errors import ClaimSignatureError, EnrolmentError, LamppostError, UsageError
+from agent.link.enrol import Enrolment
+from provisioning import __main__ as lamppost
+from provisioning.authority.keys import KeyCard, make_key
+from provisioning.enrolment.bundle import SecretFoundError, check, collect
+from provisioning.enrolment.desk import EnrolmentDesk
+from provisioning.enrolment.desk_folder import read_work_order
+from provisioning.enrolment.recovery import Fate, recover
+from provisioning.enrolment.transport import Half
+from tests.fakes.cabled import CabledCamera
+from tests.fakes.claims import Office
+from tests.fakes.enrolling import EnrollingCity, camera_config
+
+PASSPHRASE = "four words nobody joins"
+SECRET = "the passphrase of the city"
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(command: str, *words: str | Path) -> str:
+        result = CliRunner().invoke(lamppost._application(command), [command, *map(str, words)])
+        if isinstance(result.exception, LamppostError):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+class Town:
+    """A city, an office with a key of its own, and a desk that knows both."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.key = place / "office"
+        make_key(self.key, office="it-director", name="Ravi", passphrase=PASSPHRASE)
+        (place / "passphrase").write_text(PASSPHRASE, encoding="utf-8")
+        self.city = EnrollingCity(place)
+        self.public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(KeyCard.read(self.key).key.keyval["public"]))
+        self.city.desk = EnrolmentDesk(self.city.folder, [self.public])
+        self.desk = place / "desk"
+
+    @property
+    def signing(self) -> list[str | Path]:
+        return ["--key", self.key, "--passphrase-file", self.place / "passphrase", "--desk", self.desk]
+
+    def prepare(self, run: Run) -> None:
+        root = self.city.folder.authority / "root.pem"
+        run("site", "fleet", "--root", root, "--broker", "localhost:8883", "--enrol", f"localhost:{self.city.port}",
+            "--desk", self.desk)  # fmt: skip
+        add_site(run, self.desk)
+
+    def camera(self, folder: Path) -> CabledCamera:
+        config = camera_config(folder, Office())
+        assert config.enrolment.offices is not None
+        config.enrolment.offices.write_text(self.public.public_bytes_raw().hex(), encoding="ascii")
+        return CabledCamera(config)
+
+
+def add_site(run: Run, desk: Path, *words: str) -> str:
+    return run(
+        "site", "add", "market-street", "--desk", desk, "--name", 'Market "Street"', "--at", "38.627,-90.1994",
+        "--kind", "intersection", "--basis", "sustained-criminal-activity", "--statement", "Nineteen robberies.",
+        *words,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    made = Town(tmp_path_factory.mktemp("town"))
+    with made.city.serving():
+        yield made
+
+
+def test_a_site_is_recorded_and_printed_as_a_grant_wants_it(run: Run, tmp_path: Path) -> None:
+    add_site(run, tmp_path)
+    again = add_site(run, tmp_path)
+
+    shown = run("site", "show", "market-street", "--desk", tmp_path)
+
+    assert "nothing new" in again
+    assert 'public_name = "Market \\"Street\\""' in shown
+    assert json.loads(run("site", "list", "--desk", tmp_path, "--json"))[0]["id"] == "market-street"
+
+
+@pytest.mark.parametrize("words", [["--at", "north"], ["--at", "91,0"], ["--kind", "No Slug"]])
+def test_a_site_that_is_none_is_refused(run: Run, tmp_path: Path, words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        add_site(run, tmp_path, *words)
+
+    assert not (tmp_path / "sites").exists()
+
+
+def test_a_work_order_has_a_code_that_reads_and_its_secrets_are_not_in_it(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    (tmp_path / "wifi").write_text(SECRET, encoding="utf-8")
+    wifi = ["--wifi", "City", "--wifi-secret-file", tmp_path / "wifi"]
+
+    run("work-order", "create", "cam-1", "--site", "market-street", *wifi, *town.signing)
+
+    path = town.desk / "orders" / "cam-1.order"
+    order = read_work_order(path)
+    page = path.with_suffix(".html").read_text(encoding="utf-8")
+    code = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert order.wifi is not None
+    assert order.wifi.secret == SECRET
+    assert read_codes(np.asarray(code, np.uint8)) == (order.claim,)
+    assert SECRET.encode() not in order.claim
+    assert "Market &quot;Street&quot;" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_a_second_work_order_is_not_made_while_one_is_open(run: Run, town: Town) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-2", "--site", "market-street", *town.signing)
+    path = town.desk / "orders" / "cam-2.order"
+    before = path.read_bytes()
+
+    said = run("work-order", "create", "cam-2", "--site", "market-street", *town.signing)
+
+    assert "already" in said
+    assert path.read_bytes() == before
+
+
+def test_a_passphrase_goes_into_the_code_only_if_asked_for_and_said_aloud(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    (tmp_path / "wifi").write_text(SECRET, encoding="utf-8")
+    wifi = ["--wifi", "City", "--wifi-secret-file", tmp_path / "wifi", "--wifi-secret-in-code"]
+
+    said = run("work-order", "create", "cam-3", "--site", "market-street", *wifi, *town.signing)
+
+    assert "who photographs it has it" in said
+    assert SECRET.encode() in read_work_order(town.desk / "orders" / "cam-3.order").claim
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cam-4", "--site", "nowhere"],
+        ["Cam_4", "--site", "market-street"],
+        ["cam-4", "--site", "market-street", "--wifi-secret-in-code"],
+        ["cam-4", "--site", "market-street", "--wifi", "City", "--wifi-secret-in-code"],
+    ],
+)
+def test_a_work_order_that_cannot_be_is_refused(run: Run, town: Town, words: list[str]) -> None:
+    town.prepare(run)
+
+    with pytest.raises(UsageError):
+        run("work-order", "create", *words, *town.signing)
+
+    assert not (town.desk / "orders" / f"{words[0]}.order").exists()
+
+
+def test_a_desk_that_does_not_know_the_fleet_says_how_to_tell_it(run: Run, town: Town, tmp_path: Path) -> None:
+    add_site(run, tmp_path)
+
+    with pytest.raises(UsageError) as refused:
+        run("work-order", "create", "cam-5", "--site", "market-street", *town.signing[:-1], tmp_path)
+
+    assert "lamppost site fleet" in str(refused.value.hint)
+
+
+def test_the_code_that_a_camera_shows_is_confirmed_from_the_laptop(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-6", "--site", "market-street", *town.signing)
+    path = town.desk / "orders" / "cam-6.order"
+    camera = town.camera(tmp_path)
+    camera.config.policy.outbox.mkdir()
+    (camera.config.policy.outbox / "found.claim").write_bytes(read_work_order(path).claim)
+    waiting = Enrolment(camera.config, board=None, clock=SystemClock())
+    code = waiting.step().code
+
+    pending = run("enrol", "pending", "--backend", town.city.folder.path, "--json")
+    with pytest.raises(EnrolmentError):
+        run("enrol", "confirm", f"{(int(code) + 1) % 1_000_000:06}", "--order", path)
+    said = run("enrol", "confirm", f"{code[:3]} {code[3:]}", "--order", path)
+
+    assert [one["camera_id"] for one in json.loads(pending)] == ["cam-6"]
+    assert code not in pending
+    assert "cam-6 is enrolled" in said
+    assert waiting.step().stage is Stage.ENROLLED
+
+
+def test_an_operator_confirms_what_was_told_by_telephone(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-7", "--site", "market-street", *town.signing)
+    camera = town.camera(tmp_path)
+    camera.config.policy.outbox.mkdir()
+    claim = read_work_order(town.desk / "orders" / "cam-7.order").claim
+    (camera.config.policy.outbox / "found.claim").write_bytes(claim)
+    code = Enrolment(camera.config, board=None, clock=SystemClock()).step().code
+    there = ["--backend", town.city.folder.path, "--office", town.key]
+
+    with pytest.raises(UsageError, match="no request"):
+        run("enrol", "confirm", code, "--camera", "cam-unknown", *there)
+    with pytest.raises(ClaimSignatureError):
+        run("enrol", "confirm", "000000" if code != "000000" else "000001", "--camera", "cam-7", *there)
+    assert "cam-7 is enrolled" in run("enrol", "confirm", code, "--camera", "cam-7", *there)
+
+
+@pytest.mark.parametrize("code", ["12345", "abcdef", "1234567"])
+def test_what_is_no_code_is_not_sent_anywhere(run: Run, code: str) -> None:
+    with pytest.raises(UsageError, match="six digits"):
+        run("enrol", "confirm", code, "--order", "nowhere.order")
+
+
+def test_a_request_is_answered_by_file(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-8", "--site", "market-street", *town.signing)
+    camera = town.camera(tmp_path / "camera")
+    enrolment = Enrolment(camera.config, board=None, clock=SystemClock())
+    enrolment.take(read_work_order(town.desk / "orders" / "cam-8.order").for_camera())
+    (tmp_path / "request").write_bytes(enrolment.to_carry())
+    there = ["--backend", town.city.folder.path, "--office", town.key]
+
+    run("enrol", "offline", tmp_path / "request", "--out", tmp_path / "answer", *there)
+    with pytest.raises(UsageError, match="exists already"):
+        run("enrol", "offline", tmp_path / "request", "--out", tmp_path / "answer", *there)
+
+    enrolment.carried_back(Answer.from_bytes((tmp_path / "answer").read_bytes()))
+    assert enrolment.step().stage is Stage.ENROLLED
+
+
+def test_an_image_learns_whose_claims_count(run: Run, town: Town, tmp_path: Path) -> None:
+    run("enrol", "offices", town.key, "--out", tmp_path / "offices")
+
+    assert town.public.public_bytes_raw().hex() in (tmp_path / "offices").read_text(encoding="utf-8")
+
+
+def test_a_replacement_takes_the_place_and_the_old_camera_falls_silent(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-9", "--site", "market-street", "--mounting", "pole 9", *town.signing)
+    path = town.desk / "orders" / "cam-9.order"
+    old, new = town.camera(tmp_path / "old"), town.camera(tmp_path / "new")
+    _enrol(old, path)
+
+    run("replace", "cam-9", *town.signing, "--yes")
+
+    order = read_work_order(path)
+    assert order.claimed().replaces
+    assert order.mounting == "pole 9"
+    assert list(path.parent.glob("cam-9-*.old"))
+    assert "cam-9" not in town.city.authority.barred()
+    before = town.city.authority.expires_at("cam-9")
+    _enrol(new, path)
+    assert before is not None
+    assert "cam-9" not in town.city.authority.barred()
+    assert new.config.link.credential.read_bytes() != old.config.link.credential.read_bytes()
+
+
+def test_a_stolen_camera_is_cut_off_before_its_replacement_is_there(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-10", "--site", "market-street", *town.signing)
+    path = town.desk / "orders" / "cam-10.order"
+    _enrol(town.camera(tmp_path / "old"), path)
+
+    run("replace", "cam-10", *town.signing, "--backend", town.city.folder.path, "--yes")
+
+    assert "cam-10" in town.city.authority.barred()
+    new = town.camera(tmp_path / "new")
+    _enrol(new, path)
+    assert "cam-10" not in town.city.authority.barred()
+
+
+def test_a_retired_camera_is_nobody_and_keeps_its_footage(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-11", "--site", "market-street", *town.signing)
+    camera = town.camera(tmp_path)
+    _enrol(camera, town.desk / "orders" / "cam-11.order")
+    footage = camera.config.storage.footage / "2026/11/28/cam.mp4.age"
+    footage.parent.mkdir(parents=True)
+    footage.write_bytes(b"sealed")
+
+    run("retire", "cam-11", "--backend", town.city.folder.path, "--yes")
+    for half in Half:
+        assert camera.agent(half, ["retire", "--half", half.value]).status == 0
+
+    assert "cam-11" in town.city.authority.barred()
+    assert footage.read_bytes() == b"sealed"
+    assert not camera.config.link.credential.exists()
+    assert Enrolment(camera.config, board=None, clock=SystemClock()).step().stage is Stage.LOOKING
+
+
+def test_a_label_shows_the_sites_page_and_the_enrolled_key(run: Run, town: Town, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-12", "--site", "market-street", *town.signing)
+    _enrol(town.camera(tmp_path), town.desk / "orders" / "cam-12.order")
+    words = ["cam-12", "--desk", town.desk, "--url", "https://cameras.city.example/sites/{site}"]
+
+    run("label", *words, "--backend", town.city.folder.path, "--out", tmp_path / "labels")
+
+    png = cv2.imread(str(tmp_path / "labels" / "cam-12-label.png"), cv2.IMREAD_GRAYSCALE)
+    assert png is not None
+    assert png.shape == (472, 709)  # 40 by 60 mm at 300 dpi
+    assert read_codes(np.asarray(png, np.uint8)) == (b"https://cameras.city.example/sites/market-street",)
+    assert (tmp_path / "labels" / "cam-12-label.pdf").read_bytes().startswith(b"%PDF-")
+    for wrong in (["--url", "http://plain.example"], []):
+        with pytest.raises(UsageError):
+            run("label", *words, *wrong)
+
+
+def test_a_bundle_tells_what_is_wrong_and_no_secret(town: Town, run: Run, tmp_path: Path) -> None:
+    town.prepare(run)
+    run("work-order", "create", "cam-13", "--site", "market-street", *town.signing)
+    order = read_work_order(town.desk / "orders" / "cam-13.order").for_camera()
+    camera = town.camera(tmp_path)
+    enrolment = Enrolment(camera.config, board=None, clock=SystemClock())
+    enrolment.take(order)  # the order's key lies on the camera now
+    _enrol(camera, town.desk / "orders" / "cam-13.order")
+    enrolment.take(order)
+    (camera.config.state.folder / "keys").mkdir(parents=True)
+    (camera.config.state.folder / "keys" / "log.pem").write_text("-----BEGIN PRIVATE KEY-----\nx\n", encoding="ascii")
+
+    packed = collect(camera, now=SystemClock().now())
+
+    bundle = zipfile.ZipFile(io.BytesIO(packed))
+    told = b"".join(bundle.read(name) for name in bundle.namelist())
+    key = camera.config.link.credential.read_bytes().split(b"-----END")[0].split(b"-----\n")[1]
+    assert b"CN=cam-13" in told
+    assert b"log.pem" in told  # its name and mode, which may be what is wrong
+    assert order.key is not None
+    for secret in (order.key, order.key.hex().encode(), *key.splitlines(), b"PRIVATE KEY"):
+        assert secret not in told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PRIVATE KEY-----",
+        b"AGE-SECRET-KEY-1",
+        b"psk=hidden",
+        b"rtsp://me:secret@camera",
+        b"\x89PNG\r\n\x1a\n",
+        b"xxmoof",
+    ],
+)
+def test_a_bundle_with_a_secret_or_a_picture_in_it_is_not_written(content: bytes) -> None:
+    with pytest.raises(SecretFoundError):
+        check("journal.txt", b"before\n" + content + b"\nafter")
+
+
+def test_a_card_that_fails_gives_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_bytes(b"sealed" * 1000)
+    bad.write_bytes(b"sealed" * 1000)
+    real = Path.open
+
+    def failing(self: Path, *words: Any, **named: Any) -> Any:
+        if self == bad:
+            raise OSError(5, os.strerror(5))
+        return real(self, *words, **named)
+
+    monkeypatch.setattr(Path, "open", failing)
+
+    copied, lost = (recover(one, tmp_path / "out" / one.name) for one in (good, bad))
+    again = recover(good, tmp_path / "out" / "good")
+
+    assert (copied.fate, lost.fate, again.fate) == (Fate.COPIED, Fate.LOST, Fate.THERE)
+    assert "input/output error" in lost.words
+    assert (tmp_path / "out" / "good").read_bytes() == good.read_bytes()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good"]
+
+
+def test_nothing_on_a_card_is_told_as_that(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "card").mkdir()
+
+    with pytest.raises(UsageError, match="no footage"):
+        run("recover", tmp_path / "card", "--out", tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def _enrol(camera: CabledCamera, path: Path) -> None:
+    enrolment = Enrolment(camera.config, board=None, clock=SystemClock())
+    enrolment.take(read_work_order(path).for_camera())
+    assert enrolment.step().stage is Stage.ENROLLED
