@@ -39,7 +39,7 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
         ends = [found[half]["must_not"].get(words, "-") for half in ("recorder", "link")]
         lines.append(f"| {words} | {ends[0]} | {ends[1]} |")
     for half in ("recorder", "link"):
-        goes = ", ".join(found[half]["may"])
+        goes = ", ".join(words for words, end in found[half]["may"].items() if end.startswith("did it"))
         lines += ["", f"And goes, because it must, in the {half}: {goes}."]
     return "\n".join(lines) + "\n"
 

@@ -47,9 +47,9 @@ def tried(camera: CameraStrategy) -> dict[str, dict[str, dict[str, str]]]:
 
 def _device_nodes(camera: CameraStrategy) -> None:
     """Put a camera and a disk before the container's door; on a board there are real ones."""
-    inside = getattr(camera.power, "inside", None)
-    if inside is None:
+    if not hasattr(camera.power, "fresh"):
         return
+    inside = camera.power.inside
     for name, kind, device in (
         ("lamppost-test-camera", 0o020666, os.makedev(81, 0)),
         ("test-disk", 0o060666, os.makedev(7, 0)),
