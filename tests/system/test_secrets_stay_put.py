@@ -78,6 +78,7 @@ KEY_FILES = frozenset(
         "fleet/backend/authority/issuing.key",
         "fleet/backend/backend.key",
         "fleet/backend/broker/server.key",
+        "fleet/backend/witness/witness.key",
         "card/link/credential.pem",
         "card/state/keys/log.pem",
         "listener.pem",
