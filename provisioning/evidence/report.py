@@ -25,6 +25,7 @@ def render(statement: Statement, stills: Sequence[Still] = ()) -> bytes:
     parts = (
         _head(statement),
         _glance(statement),
+        _vouched(statement),
         _timeline(statement),
         _stills(stills),
         _missing(statement),
@@ -76,6 +77,20 @@ def _glance(statement: Statement) -> str:
     )
     row = "".join(f'<td class="{kind}"><b>{number}</b>{what}</td>' for kind, number, what in cells)
     return f'<table class="glance" role="presentation"><tr>{row}</tr></table>'
+
+
+def _vouched(statement: Statement) -> str:
+    """Return in two sentences what a reader who stops here should know."""
+    log = statement.log
+    witness = (
+        "a witness vouches for it"
+        if log.witnessed_leaves > log.last_leaf
+        else "<b>no witness vouches for all of it</b>"
+    )
+    return (
+        f'<p class="check">The camera signed its log; {witness}; {len(statement.segments):,} sealed segments are, byte'
+        " for byte, what that log says, and it shows that none is left out. How to check this is told below.</p>"
+    )
 
 
 def _about(statement: Statement) -> Iterable[tuple[str, str]]:
