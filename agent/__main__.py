@@ -201,7 +201,7 @@ def _aim(arguments: argparse.Namespace) -> int:
     from agent.adapters.aiming_relay import relay  # noqa: PLC0415 - see the top
     from agent.config import commissioning_folder, load  # noqa: PLC0415
 
-    relay(commissioning_folder(load(arguments.config)), sys.stdin.buffer, sys.stdout.buffer)
+    relay(commissioning_folder(load(arguments.config)), sys.stdin.fileno(), sys.stdout.fileno())
     return 0
 
 

@@ -1,4 +1,7 @@
-"""What is asked about a commissioning window, and refusals, as files: one of each, whole or not at all.
+"""What is asked about commissioning windows, and refusals, as files, whole or not at all.
+
+Request and socket carry the window's name, so that one technician's last request and the next one's first
+cannot take each other's place.
 
 The folder is not the recorder's inbox. The link writes there, and whoever took over the
 link must not be able to open a window and look.
@@ -10,19 +13,28 @@ from pathlib import Path
 from agent.adapters.atomic_files import read_capped, storage_error, write_atomically
 from agent.core.messages.aiming import AimingRefusal, AimingRequest
 
-SOCKET_FILE = "aiming.sock"
-REQUEST_FILE = "aiming.request"
 REFUSAL_FILE = "aiming.refusal"
 TAKEN_FILE = ".aiming.taken"
 
 
+def socket_path(folder: Path, window: str) -> Path:
+    """Return where the socket of a window is."""
+    return folder / f"{window}.sock"
+
+
+def request_path(folder: Path, window: str) -> Path:
+    """Return where a request about a window lies until it is taken."""
+    return folder / f"{window}.request"
+
+
 def put_request(folder: Path, request: AimingRequest) -> None:
-    """Leave a request; one that still lies there is replaced. Raises StorageError."""
-    write_atomically(folder / REQUEST_FILE, request.to_bytes(), mode=0o640)  # the recorder's group may read it
+    """Leave a request; one about the same window that still lies there is replaced. Raises StorageError."""
+    # The recorder's group may read it.
+    write_atomically(request_path(folder, request.window), request.to_bytes(), mode=0o640)
 
 
 def take_request(folder: Path) -> AimingRequest | None:
-    """Take the request away, if there is one.
+    """Take a request away, if there is one.
 
     Raises:
         MessageFormatError: It is none; it is gone.
@@ -30,7 +42,10 @@ def take_request(folder: Path) -> AimingRequest | None:
     """
     taken = folder / TAKEN_FILE
     try:
-        (folder / REQUEST_FILE).rename(taken)  # first, so that what arrives meanwhile is not thrown away unread
+        lying = min(folder.glob("*.request"), default=None)
+        if lying is None:
+            return None
+        lying.rename(taken)  # first, so that what arrives meanwhile is not thrown away unread
         try:
             raw = read_capped(taken, max_bytes=AimingRequest.MAX_BYTES)
         finally:
@@ -40,6 +55,13 @@ def take_request(folder: Path) -> AimingRequest | None:
     except OSError as error:
         raise storage_error("take", taken, error) from error
     return AimingRequest.from_bytes(raw)
+
+
+def clear_sockets(folder: Path) -> None:
+    """Take away what a recorder that was killed left behind."""
+    for left in folder.glob("*.sock"):
+        with contextlib.suppress(OSError):  # it is in nobody's way: a socket's name is used once
+            left.unlink()
 
 
 def put_refusal(folder: Path, refusal: AimingRefusal) -> None:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from agent.adapters.aiming_files import SOCKET_FILE, put_refusal, take_request
+from agent.adapters.aiming_files import clear_sockets, put_refusal, socket_path, take_request
 from agent.adapters.reference_view import ReferenceView
 from agent.core.aiming import EVERY_US, LONGEST, Outline, lean_degrees, sharpness, strokes
 from agent.core.masking.blocks import BlockMask
@@ -252,7 +252,8 @@ class Aiming:
             return
         self._close("another was opened")
         try:
-            outlet = self._open_outlet(self._folder / SOCKET_FILE)
+            clear_sockets(self._folder)
+            outlet = self._open_outlet(socket_path(self._folder, request.window))
         except StorageError as error:
             self._refuse(request, str(error))
             return

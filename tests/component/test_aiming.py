@@ -1,24 +1,22 @@
 """A commissioning window shows what the recorder would record, or an outline, and never for longer than it may."""
 
+import os
 import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import cache
-from io import BytesIO
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from agent.adapters.aiming_files import REQUEST_FILE, SOCKET_FILE, put_request, read_refusal
+from agent.adapters.aiming_files import put_request, read_refusal, request_path, socket_path
 from agent.adapters.aiming_relay import relay
 from agent.adapters.aiming_socket import AimingSocket
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
@@ -30,7 +28,7 @@ from agent.core.messages.aiming import Act, AimingRequest, AimingUpdate, Approva
 from agent.core.policy.decision import Decision, Revocation
 from agent.core.video import I420, FrameSize, Layer, MaskedFrame, RawFrame, StreamMode
 from agent.core.zones import View, Zone
-from agent.errors import AimingRefusedError, MessageFormatError, StorageError
+from agent.errors import AimingRefusedError, LamppostError, MessageFormatError, StorageError
 from agent.ports import SegmentTags
 from agent.recorder.aiming import LOOK_FOR_REQUESTS_EVERY_US, Aiming, RenewableStage
 from agent.recorder.commissioning import EVERY_US as LOOK_EVERY_US
@@ -130,7 +128,7 @@ class Pole:
         self.aiming.close()
 
     def _shop(self, path: Path) -> Shop:
-        assert path == self.folder / SOCKET_FILE
+        assert path.parent == self.folder
         self.shops.append(Shop())
         return self.shops[-1]
 
@@ -331,11 +329,11 @@ def test_a_request_that_is_over_is_refused(pole: Pole) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"x" * 5000, b'{"v": 1, "act": "open"}'])
 def test_what_is_no_request_is_thrown_away(pole: Pole, raw: bytes) -> None:
-    (pole.folder / REQUEST_FILE).write_bytes(raw)
+    request_path(pole.folder, "w-1").write_bytes(raw)
 
     pole.pass_frames(3, ALLOWED)
 
-    assert not (pole.folder / REQUEST_FILE).exists()
+    assert not request_path(pole.folder, "w-1").exists()
     assert pole.shops == []
 
 
@@ -359,7 +357,7 @@ def test_requests_are_looked_for_seldom_enough_to_cost_nothing(pole: Pole) -> No
     pole.aiming.tick()
 
     assert pole.shops == []
-    assert (pole.folder / REQUEST_FILE).exists()
+    assert request_path(pole.folder, "w-1").exists()
 
 
 # --- approving the view ---------------------------------------------------------------
@@ -420,113 +418,136 @@ def test_a_stage_that_is_renewed_is_made_anew() -> None:
 # --- the way out ----------------------------------------------------------------------
 
 
-@contextmanager
-def watching(pole: Pole) -> Iterator[Queue[bytes]]:
-    """Relay the pole's window to a queue, as `lamppost-agent aim` does."""
-    received: Queue[bytes] = Queue()
+class Laptop:
+    """The technician's end of the two pipes."""
 
-    class Sink:
-        def write(self, content: bytes) -> int:
-            received.put(bytes(content))
-            return len(content)
+    def __init__(self, folder: Path, line: bytes) -> None:
+        self._requests, self._ask = os.pipe()
+        self._shown, self._updates = os.pipe()
+        self.failure: LamppostError | None = None
+        self.shown = b""
+        os.write(self._ask, line)
+        self._carrying = threading.Thread(target=self._carry, args=(folder,), daemon=True)
+        self._carrying.start()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
 
-        def flush(self) -> None:
-            pass
+    def hang_up(self) -> None:
+        """Close the pipe that requests go through, once."""
+        if self._ask >= 0:
+            os.close(self._ask)
+        self._ask = -1
 
-    asked = AimingRequest(
-        act=Act.OPEN, window="w-1", who="Terry Technician", until=pole.clock.now() + timedelta(minutes=30)
-    )
-    hold = threading.Event()
+    def wait(self) -> None:
+        self._carrying.join(60)
+        self._reading.join(60)
+        assert not self._carrying.is_alive()
+        self.hang_up()
+        os.close(self._requests)
+        os.close(self._shown)
 
-    class Source(BytesIO):
-        def readline(self, size: int | None = -1, /) -> bytes:
-            line = super().readline(size)
-            if not line:
-                hold.wait(60)  # stdin stays open until the test is done
-            return line
+    @property
+    def carrying(self) -> bool:
+        return self._carrying.is_alive()
 
-    carried = threading.Thread(target=relay, args=(pole.folder, Source(asked.to_bytes() + b"\n"), Sink()), daemon=True)
-    carried.start()
-    try:
-        yield received
-    finally:
-        hold.set()
-        pole.aiming.close()
-        carried.join(60)
-        assert not carried.is_alive()
+    def _carry(self, folder: Path) -> None:
+        try:
+            relay(folder, self._requests, self._updates)
+        except LamppostError as error:
+            self.failure = error
+        finally:
+            os.close(self._updates)
+
+    def _read(self) -> None:
+        while piece := os.read(self._shown, 65_536):
+            self.shown += piece
+
+
+def opening(pole: Pole, *, within: timedelta = 30 * MINUTE) -> bytes:
+    asked = AimingRequest(act=Act.OPEN, window="w-1", who="Terry Technician", until=pole.clock.now() + within)
+    return asked.to_bytes() + b"\n"
+
+
+def pass_frames_until(pole: Pole, condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        pole.pass_frames(1, ALLOWED)
+        if condition():
+            return
+        threading.Event().wait(0.1)
+    raise AssertionError("it did not come about")
 
 
 def test_the_relay_carries_updates_and_jpegs_that_show_the_fill(tmp_path: Path) -> None:
     pole = Pole(tmp_path, AimingSocket)
+    laptop = Laptop(pole.folder, opening(pole))
 
-    with watching(pole) as received:
-        stream = b""
-        for _ in range(600):
-            pole.pass_frames(1, ALLOWED)
-            while not received.empty():
-                stream += received.get()
-            line, feed, rest = stream.partition(b"\n")
-            if feed and len(rest) >= AimingUpdate.from_bytes(line).picture_bytes:
-                break
-            threading.Event().wait(0.1)
-        mode = (pole.folder / SOCKET_FILE).stat().st_mode
+    def whole() -> bool:
+        line, feed, rest = laptop.shown.partition(b"\n")
+        return bool(feed) and len(rest) >= AimingUpdate.from_bytes(line).picture_bytes
+
+    pass_frames_until(pole, whole)
+    mode = socket_path(pole.folder, "w-1").stat().st_mode
+    pole.close()
+    laptop.wait()
+
+    line, _, rest = laptop.shown.partition(b"\n")
     update = AimingUpdate.from_bytes(line)
-
     assert stat.S_IMODE(mode) == 0o660
     assert update.shown is Shown.PICTURE
     picture = cv2.imdecode(np.frombuffer(rest[: update.picture_bytes], np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
     assert picture.shape == (HEIGHT, WIDTH)
     assert np.abs(np.asarray(picture)[:, : LEFT_COLUMNS - 8].astype(int) - 51).max() <= 6  # luma 60, full range
-    assert not (pole.folder / SOCKET_FILE).exists()
-    pole.close()
+    assert not socket_path(pole.folder, "w-1").exists()
+    assert laptop.failure is None
 
 
 def test_when_the_technicians_end_is_gone_the_window_is_closed(tmp_path: Path) -> None:
     pole = Pole(tmp_path, AimingSocket)
-    asked = AimingRequest(act=Act.OPEN, window="w-1", who="Terry", until=pole.clock.now() + timedelta(minutes=30))
-    carried = threading.Thread(
-        target=relay, args=(pole.folder, BytesIO(asked.to_bytes() + b"\n"), BytesIO()), daemon=True
-    )
+    laptop = Laptop(pole.folder, opening(pole))
+    pass_frames_until(pole, lambda: bool(laptop.shown))
 
-    carried.start()
-    for _ in range(600):
-        pole.pass_frames(1, ALLOWED)
-        if "commissioning-closed" in pole.log.kinds:
-            break
-        threading.Event().wait(0.1)
+    laptop.hang_up()
+    pass_frames_until(pole, lambda: "commissioning-closed" in pole.log.kinds)
 
-    carried.join(60)
+    laptop.wait()
     assert pole.log.kinds == ["commissioning-opened", "commissioning-closed"]
     pole.close()
 
 
 def test_a_refusal_reaches_who_asked(tmp_path: Path) -> None:
     pole = Pole(tmp_path, AimingSocket)
-    asked = AimingRequest(act=Act.OPEN, window="w-1", who="Terry", until=pole.clock.now() - MINUTE)
-    stop = threading.Event()
+    laptop = Laptop(pole.folder, opening(pole, within=-MINUTE))
 
-    def run() -> None:
-        while not stop.wait(0.02):
-            pole.pass_frames(1, ALLOWED)
+    pass_frames_until(pole, lambda: not laptop.carrying)
 
-    running = threading.Thread(target=run, daemon=True)
-    running.start()
-    try:
-        with pytest.raises(AimingRefusedError, match="the time it was asked for is over"):
-            relay(pole.folder, BytesIO(asked.to_bytes() + b"\n"), BytesIO())
-    finally:
-        stop.set()
-        running.join(60)
-        pole.close()
+    laptop.wait()
+    assert isinstance(laptop.failure, AimingRefusedError)
+    assert "the time it was asked for is over" in str(laptop.failure)
+    pole.close()
 
 
-@pytest.mark.parametrize("line", [b"", b"{}\n", b"x" * 5000])
+@pytest.mark.parametrize("line", [b"", b"{}\n", b"x" * 5000, b"\n"])
 def test_the_relay_asks_for_nothing_that_was_not_asked_of_it(tmp_path: Path, line: bytes) -> None:
-    with pytest.raises(MessageFormatError):
-        relay(tmp_path / "commissioning", BytesIO(line), BytesIO())
+    laptop = Laptop(tmp_path / "commissioning", line)
 
-    assert not (tmp_path / "commissioning" / REQUEST_FILE).exists()
+    laptop.hang_up()
+    laptop.wait()
+
+    assert isinstance(laptop.failure, MessageFormatError)
+    assert list((tmp_path / "commissioning").iterdir()) == []
+
+
+def test_one_window_s_end_does_not_take_the_place_of_the_next_one_s_beginning(pole: Pole) -> None:
+    pole.ask()
+    pole.pass_frames(1, ALLOWED)
+
+    pole.ask(window="w-2")
+    pole.ask(Act.CLOSE)
+    pole.pass_frames(2, ALLOWED)
+
+    assert [shop.closed for shop in pole.shops] == [True, False]
+    assert pole.shown[-1][0].window == "w-2"
 
 
 def test_a_watcher_who_does_not_read_delays_nobody(tmp_path: Path) -> None:
@@ -535,7 +556,7 @@ def test_a_watcher_who_does_not_read_delays_nobody(tmp_path: Path) -> None:
     pole.pass_frames(1, ALLOWED)
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lazy:
-        lazy.connect(str(pole.folder / SOCKET_FILE))
+        lazy.connect(str(socket_path(pole.folder, "w-1")))
         pole.pass_frames(40, ALLOWED)  # a megabyte; a socket holds a fifth of it
 
     pole.close()
