@@ -37,7 +37,7 @@ CLIPS = {
     "people-detection.gif": View(16, 9),
     "worker-zone-detection.gif": View(16, 9),
 }
-LOOK_EVERY = 5  # frames
+LOOK_EVERY = 10  # frames
 
 
 @dataclass(slots=True, kw_only=True)

@@ -63,6 +63,7 @@ Counters = NDArray[np.int64]
 
 TICK_US = 200_000  # learning and ageing happen at this pace; comparing happens every frame
 _LONGEST_STEP_US = 500_000  # of ageing: a gap in the stream is not time in which anything was seen
+_GONE_US = 10_000_000  # nobody passes by for so long; what was there is gone, however long it had stood
 _STANDING_US = 1_000_000  # what differed for so long before the scene was forgotten was no part of the change
 _SCENE_RATE = 0.02  # per tick, so ten seconds: a shadow is followed, a person is not
 _CANDIDATE_RATE = 0.1
@@ -102,6 +103,7 @@ class Scene:
         self._candidate: NDArray[np.float32] = np.zeros((5, *cells), np.float32)
         self._candidate_noise: NDArray[np.float32] = np.full((5, *cells), _FIRST_CANDIDATE_NOISE_STEPS, np.float32)
         self._age_us: Counters = np.full(cells, -1, np.int64)
+        self._absent_us: Counters = np.zeros(cells, np.int64)
         self._credit: Counters = np.zeros(cells, np.int64)
         self._present: CellGrid = np.zeros(cells, np.bool_)  # the candidate, or else the scene, was there last
         self._ripening: Luma = np.zeros(shape, np.float32)
@@ -256,10 +258,12 @@ class Scene:
         gone = open_cells & ~there
         self._age_us[there] += step_us
         self._age_us[gone] -= step_us
+        self._absent_us[gone] += step_us
+        self._absent_us[~gone] = 0
         self._candidate += off * there * np.float32(_CANDIDATE_RATE)
         self._candidate_noise += (np.abs(off) - self._candidate_noise) * there * np.float32(_NOISE_RATE)
         np.clip(self._candidate_noise, *_CANDIDATE_NOISE_STEPS, out=self._candidate_noise)
-        self._begin_candidates(gone & (self._age_us < 0), features)
+        self._begin_candidates(gone & ((self._age_us < 0) | (self._absent_us >= _GONE_US)), features)
         # Before proved scene a candidate is what stands there now; once the scene is seen again it was no candidate.
         back = scene_is_there & (self._age_us >= 0)
         self._age_us[back] = -1
@@ -268,6 +272,7 @@ class Scene:
 
     def _begin_candidates(self, cells: CellGrid, features: NDArray[np.float32] | None) -> None:
         self._age_us[cells] = 0 if features is not None else -1
+        self._absent_us[cells] = 0
         self._credit[cells] = np.minimum(self._credit[cells], 0)  # a person found here is not forgiven by moving a hand
         if features is not None:
             np.copyto(self._candidate, features, where=cells)

@@ -129,7 +129,11 @@ class PeopleMask:
         if last is not None and pts_us <= last:
             self._state = None
             raise NotSafeError("time went backwards in the stream")
-        raster = Raster.of(size, analysis)
+        try:
+            raster = Raster.of(size, analysis)
+        except AnalysisMismatchError:
+            self._state = None
+            raise
         fresh = self._state is None or (last is not None and pts_us - last > _GAP_US)
         if self._state is not None and self._state.raster != raster:
             self._state = None
