@@ -5,9 +5,10 @@ The recorder's is written once: whoever is in the network process later cannot m
 camera another one.
 """
 
+import logging
 from pathlib import Path
 
-from agent.adapters.atomic_files import read_capped
+from agent.adapters.atomic_files import make_folders, read_capped, write_atomically
 from agent.config import UNENROLLED, Config
 from agent.core.enrolment.claim import MAX_CLAIM_BYTES, Claim, read_offices, verify_claim
 from agent.errors import ConfigurationError, EnrolmentError, StorageError
@@ -17,6 +18,8 @@ FOUND_FILE = "found.claim"  # what the recorder saw, for the network process
 REFUSED_FILE = "refused-code.txt"  # why what it saw is no use here, and when
 MAX_REFUSAL_BYTES = 1024
 _MAX_OFFICES_BYTES = 16 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 class Offices:
@@ -75,6 +78,37 @@ def identify(config: Config, folder: Path) -> Config | None:
     )
 
 
+def take_name(config: Config) -> bool:
+    """Keep the claim that the network process brought, for the recorder, if it counts; return whether there is one.
+
+    The first one stays: nothing that arrives later changes who this camera is.
+
+    Raises:
+        ConfigurationError: There is no file that says whose claims count.
+        StorageError: It cannot be kept.
+    """
+    folder = config.state.folder
+    if config.enrolment.offices is None or kept_claim(folder) is not None:
+        return True
+    arriving = config.policy.inbox / ENROLLED_FILE
+    try:
+        sealed = read_capped(arriving, max_bytes=MAX_CLAIM_BYTES)
+    except FileNotFoundError:
+        return False
+    try:
+        claim = Offices(config.enrolment.offices).verify(sealed)
+    except EnrolmentError as error:
+        _log.error("%s: %s", arriving, error)
+        _remove(arriving)
+        return False
+    make_folders(folder)
+    write_atomically(folder / ENROLLED_FILE, sealed)
+    for path in (arriving, config.policy.outbox / FOUND_FILE, config.policy.outbox / REFUSED_FILE):
+        _remove(path)
+    _log.info("this camera is %s from now on", claim.camera_id)
+    return True
+
+
 def kept_claim(folder: Path) -> bytes | None:
     """Return the claim that was accepted, as it was signed, or None. Raises ConfigurationError."""
     try:
@@ -83,3 +117,10 @@ def kept_claim(folder: Path) -> bytes | None:
         return None
     except StorageError as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot remove {path}: {error.strerror}") from error

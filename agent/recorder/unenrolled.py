@@ -12,18 +12,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
-from agent.adapters.atomic_files import make_folders, read_capped, write_atomically
+from agent.adapters.atomic_files import make_folders, write_atomically
 from agent.adapters.board import Board
 from agent.adapters.clock import SystemClock
-from agent.adapters.identity import ENROLLED_FILE, FOUND_FILE, REFUSED_FILE, Offices
+from agent.adapters.identity import FOUND_FILE, REFUSED_FILE, Offices, take_name
 from agent.adapters.process_hardening import harden_process
 from agent.adapters.qr import read_codes
 from agent.adapters.status_file import StatusFile
 from agent.adapters.systemd_notify import SystemdNotify
 from agent.config import Config
-from agent.core.enrolment.claim import MAGIC, MAX_CLAIM_BYTES, check_claim
+from agent.core.enrolment.claim import MAGIC, check_claim
 from agent.core.policy.clock import ClockQuality
 from agent.core.status import DecisionStatus, RecorderStatus, RecordingState, StorageState, StorageStatus
 from agent.core.video import Plane, RawFrame
@@ -100,47 +99,11 @@ class ClaimSearch:
         write_atomically(self._outbox / REFUSED_FILE, f"{error}\n{self._clock.now()}\n".encode(), mode=0o640)
 
 
-class NameWatch:
-    """Waits for the claim that the city has answered.
-
-    Args:
-        config: Where everything lies.
-        offices: Whose claims count.
-    """
-
-    def __init__(self, config: Config, offices: Offices) -> None:
-        self._arriving = config.policy.inbox / ENROLLED_FILE
-        self._outbox = config.policy.outbox
-        self._kept = config.state.folder / ENROLLED_FILE
-        self._offices = offices
-
-    def look(self) -> bool:
-        """Keep what has arrived, if it counts; return whether this camera has a name now. Raises StorageError."""
-        if self._kept.exists():
-            return True
-        try:
-            sealed = read_capped(self._arriving, max_bytes=MAX_CLAIM_BYTES)
-        except FileNotFoundError:
-            return False
-        try:
-            claim = self._offices.verify(sealed)
-        except EnrolmentError as error:
-            _log.error("%s: %s", self._arriving, error)
-            _remove(self._arriving)
-            return False
-        write_atomically(self._kept, sealed)
-        for path in (self._arriving, self._outbox / FOUND_FILE, self._outbox / REFUSED_FILE):
-            _remove(path)
-        _log.info("this camera is %s from now on", claim.camera_id)
-        return True
-
-
 class _Turn:
     """What is done between two frames, four times a second; `named` says how it ended."""
 
-    def __init__(self, config: Config, watch: NameWatch, clock: Clock, notifier: SystemdNotify) -> None:
+    def __init__(self, config: Config, clock: Clock, notifier: SystemdNotify) -> None:
         self._config = config
-        self._watch = watch
         self._clock = clock
         self._notifier = notifier
         self._status_file = StatusFile(config.state.runtime / "status.json")
@@ -155,7 +118,7 @@ class _Turn:
         self._notifier.alive()
         try:
             self._status_file.write(_status(self._config, self._clock.now(), self._began_at))
-            self.named = self._watch.look()
+            self.named = take_name(self._config)
         except StorageError as error:
             _log.error("%s", error)
 
@@ -174,7 +137,7 @@ def wait_for_name(config: Config, *, stop: threading.Event) -> None:
     for folder in (config.state.folder, config.state.runtime, config.policy.inbox, config.policy.outbox):
         make_folders(folder)
     offices = Offices(config.enrolment.offices)
-    turn = _Turn(config, NameWatch(config, offices), clock, notifier)
+    turn = _Turn(config, clock, notifier)
     search = ClaimSearch(config, offices, Board(config.storage.footage).serial(), clock)
     factory, vigilance = camera_factory(config.camera, clock)
     camera = SupervisedCamera(factory, clock, _tell, vigilance=vigilance, on_wait=turn)
@@ -209,13 +172,6 @@ def closed_when(condition: Callable[[], bool], camera: SupervisedCamera) -> Iter
     finally:
         left.set()
         thread.join()
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot remove {path}: {error.strerror}") from error
 
 
 def _tell(event: CameraEvent) -> None:
