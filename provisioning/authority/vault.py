@@ -6,6 +6,7 @@
     VAULT/days/2026-11-28.masked.custodian.pub   its recipient: what cameras seal to, and what a receipt names
     VAULT/holds/h-custodian-2026-001.age     what one hold keeps open when the day is destroyed
     VAULT/requests/q-17.age                  what shares of the sealed layer travel to, until the request is over
+    VAULT/halves/2026-11-28.originals.quorum.age   the custodian's half of one key of the sealed layer
     VAULT/shares/…                           shares of the sealed layer's keys (provisioning/release/shares.py)
 
 All are plain age v1 files: with the passphrase, stock `age -d` opens `vault.age`,
@@ -38,6 +39,8 @@ VAULT_FILE = "vault.age"
 DAYS_FOLDER = "days"
 HOLDS_FOLDER = "holds"
 REQUESTS_FOLDER = "requests"
+HALVES_FOLDER = "halves"
+HALF_BYTES = 32
 PUBLIC_SUFFIX = ".pub"
 MAX_IDENTITY_BYTES = 64 * 1024
 
@@ -114,6 +117,34 @@ class Vault:
             )
         return self._read(path)
 
+    def half(self, key: DayKey) -> bytes:
+        """Return the custodian's half of a key that is split; it is made and kept the first time.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        path = self._folder / HALVES_FOLDER / key.file_name
+        if path.exists():
+            return self.stored_half(key)
+        files.make_folder(path.parent, mode=files.PRIVATE_FOLDER)
+        made = os.urandom(HALF_BYTES)
+        files.write_new(path, self._sealed(made.hex().encode()), mode=files.PRIVATE)
+        return made
+
+    def stored_half(self, key: DayKey) -> bytes:
+        """Return the custodian's half of a key that is split.
+
+        Raises:
+            StorageError: There is none, or no longer.
+        """
+        path = self._folder / HALVES_FOLDER / key.file_name
+        if not path.exists():
+            raise StorageError(
+                f"the vault has no half of the key of the {key}",
+                hint="it was never made, or destroyed when retention ended",
+            )
+        return bytes.fromhex(self._opened(path).decode())
+
     def hold(self, hold_id: str) -> Identity:
         """Return the identity that opens what a hold keeps; it is made and kept the first time."""
         return self._made(self._folder / HOLDS_FOLDER / f"{hold_id}.age")
@@ -157,15 +188,21 @@ class Vault:
             return self._read(path)
         files.make_folder(path.parent, mode=files.PRIVATE_FOLDER)
         made = PostQuantumIdentity.generate()
-        sealer = Sealer([self._identity.recipient])
-        sealed = sealer.header + sealer.push(_text_of(made).encode()) + sealer.finish()
+        sealed = self._sealed(_text_of(made).encode())
         files.write_whole(path.with_suffix(PUBLIC_SUFFIX), f"{made.recipient}\n".encode(), mode=files.PRIVATE)
         files.write_new(path, sealed, mode=files.PRIVATE)
         return made
 
     def _read(self, path: Path) -> Identity:
+        return parse_identities(self._opened(path).decode())[0]
+
+    def _sealed(self, clear: bytes) -> bytes:
+        sealer = Sealer([self._identity.recipient])
+        return sealer.header + sealer.push(clear) + sealer.finish()
+
+    def _opened(self, path: Path) -> bytes:
         sealed = files.read_capped(path, max_bytes=MAX_IDENTITY_BYTES)
-        return parse_identities(b"".join(open_stream([sealed], [self._identity])).decode())[0]
+        return b"".join(open_stream([sealed], [self._identity]))
 
 
 def open_vault(folder: Path, passphrase: str) -> Vault:
@@ -218,6 +255,15 @@ def destroy(folder: Path, keys: Iterable[DayKey]) -> None:
     _remove(folder / DAYS_FOLDER, [f"{key.stem}{PUBLIC_SUFFIX}" for key in keys])
 
 
+def destroy_halves(folder: Path, keys: Iterable[DayKey]) -> None:
+    """Remove the custodian's halves of keys that are split, for ever: no shares open those days any more.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    _remove(folder / HALVES_FOLDER, [key.file_name for key in keys])
+
+
 def destroy_hold(folder: Path, hold_id: str) -> None:
     """Remove the identity of a hold for ever.
 
@@ -262,7 +308,8 @@ def _remove(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"cannot remove {path}: {(error.strerror or str(error)).lower()}") from error
-    files.sync_folder(folder)
+    if folder.is_dir():
+        files.sync_folder(folder)
 
 
 def seal_to_passphrase(clear: bytes, passphrase: str) -> bytes:

@@ -21,7 +21,7 @@ from provisioning.authority import desk, files
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.authority.compose import Act, compose, next_id
 from provisioning.authority.cross_check import documents_of
-from provisioning.authority.keys import open_key
+from provisioning.authority.keys import KeyCard, open_key
 from provisioning.authority.published import PublishedCity
 from provisioning.authority.vault import DayKey, open_vault
 from provisioning.clock import utc_now
@@ -101,9 +101,9 @@ def create(  # noqa: PLR0913 - what is made, for whom, and where it goes
         makers = _makers(recipient, offer, keeps, missing, vault, passphrase_file)
         check_approvals(authority.charter, makers, approvals, missing)
     else:
-        log = CityLog(city_log or _log_beside(city))
         cards = [files.read_capped(path, max_bytes=MAX_LETTER_BYTES) for path in share_card or ()]
-        makers = [quorum_maker(authority, cards, vault, keeps, log, now)]
+        clerk = _clerk_of(published, card, city, key, vault, city_log, passphrase_file)
+        makers = [quorum_maker(clerk, cards, keeps, now)]
     act = Act(office=card.office, reason=f"Recipients of the {layer} layer.", now=now)
     documents: list[EpochKeys] = []
     for portion in portions(missing, MAX_DOCUMENT_BYTES // (RECIPIENT_BYTES * len(makers))):
@@ -381,17 +381,29 @@ def _clerk(
     city: Path, key: Path, vault: Path, city_log: Path | None, passphrase_file: Path | None
 ) -> tuple[Clerk, tuple[Document, ...]]:
     published, card = desk.city_trusted_by(key, city)
-    folder = _existing(vault)
-    clerk = Clerk(
+    clerk = _clerk_of(published, card, city, key, _existing(vault), city_log, passphrase_file)
+    return clerk, tuple(documents_of(published.documents).values())
+
+
+def _clerk_of(
+    published: PublishedCity,
+    card: KeyCard,
+    city: Path,
+    key: Path,
+    vault: Path,
+    city_log: Path | None,
+    passphrase_file: Path | None,
+) -> Clerk:
+    ask = desk.passphrase_from(passphrase_file, of="the vault", twice=not vault.exists())
+    return Clerk(
         authority=Authority(published),
         custodian=Custodian(
             card=card, unlock=lambda: open_key(key, desk.passphrase_from(passphrase_file)), identities=tuple
         ),
         city_log=CityLog(city_log or _log_beside(city)),
-        vault_folder=folder,
-        vault=lambda: open_vault(folder, desk.passphrase_from(passphrase_file, of="the vault")()),
+        vault_folder=vault,
+        vault=lambda: open_vault(vault, ask()),
     )
-    return clerk, tuple(documents_of(published.documents).values())
 
 
 def _log_beside(city: Path) -> Path:

@@ -7,15 +7,13 @@ offer, or, for the sealed layer, from a key that is split among the releasing of
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 
 from agent.core.policy.charter import Charter, RecipientRole
 from agent.core.sealing.recipients import parse_recipient
 from agent.errors import ClauseViolationError, SharesError, SignatureError, UsageError
 from provisioning.authority.vault import DayKey, Vault
 from provisioning.epochs.offering import Offer, missing_days
-from provisioning.evidence.authority import Authority
-from provisioning.evidence.city_log import CityLog
+from provisioning.release.asking import Clerk
 from provisioning.release.lawful import release_rule
 from provisioning.release.letters import Letter, read_letter
 from provisioning.release.papers import ShareCard
@@ -64,29 +62,26 @@ def offered_makers(offers: Sequence[Offer], keeps: str, days: Sequence[date]) ->
     return [Maker(role=offer.role, holder=offer.holder, recipient_of=offer.by_day().__getitem__) for offer in offers]
 
 
-def quorum_maker(
-    authority: Authority, cards: Iterable[bytes], folder: Path, keeps: str, city_log: CityLog, now: datetime
-) -> Maker:
+def quorum_maker(clerk: Clerk, cards: Iterable[bytes], keeps: str, now: datetime) -> Maker:
     """Return the maker of keys that nobody holds: each is split among the releasing offices as it is made.
 
     Args:
-        authority: The city.
+        clerk: The custodian: one half stays in their vault, and the city's log is told the digests of the shares.
         cards: The offices' share cards.
-        folder: The vault, where the sealed shares are kept.
         keeps: The class of footage.
-        city_log: Where the digests of the shares are told.
         now: Current UTC time.
 
     Raises:
         ClauseViolationError: The charter has no rule of release, or no role for it.
         SharesError: An office has no card or two, or a card is of somebody else.
     """
-    rule = release_rule(authority.charter)
-    role = _quorum_role(authority.charter)
-    members = _members([read_letter(card, "share-card", ShareCard, authority) for card in cards], rule.offices)
+    charter = clerk.authority.charter
+    rule, role = release_rule(charter), _quorum_role(charter)
+    members = _members([read_letter(card, "share-card", ShareCard, clerk.authority) for card in cards], rule.offices)
+    vault = clerk.vault()
 
     def announce(epoch: SplitEpoch) -> None:
-        city_log.append(
+        clerk.city_log.append(
             "epoch-split",
             now,
             day=str(epoch.day),
@@ -100,7 +95,9 @@ def quorum_maker(
 
     def recipient_of(day: date) -> str:
         key = DayKey(day=day, layer="originals", role=role.id, keeps=keeps)
-        return split_epoch(folder, key, members, threshold=rule.threshold, announce=announce).recipient
+        return split_epoch(
+            clerk.vault_folder, key, members, threshold=rule.threshold, half=vault.half, announce=announce
+        ).recipient
 
     return Maker(role=role.id, holder=QUORUM, recipient_of=recipient_of)
 

@@ -119,7 +119,7 @@ def open_release(
     )
     vault = clerk.vault()
     opener = [vault.stored_opener(request.says.id)]
-    identities = [_joined(one, handed, opener) for one in request.says.epochs]
+    identities = [_joined(one, handed, opener, vault.stored_half(one.epoch.key)) for one in request.says.epochs]
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     try:
         files.make_folder(part, mode=files.PRIVATE_FOLDER)
@@ -203,14 +203,16 @@ def _named_segments(request: Request, place: Path) -> tuple[tuple[NamedSegment, 
     return tuple(found)
 
 
-def _joined(one: RequestedEpoch, handed: Mapping[str, HandedShares], opener: Sequence[Identity]) -> Identity:
+def _joined(
+    one: RequestedEpoch, handed: Mapping[str, HandedShares], opener: Sequence[Identity], half: bytes
+) -> Identity:
     epoch = one.epoch
     shares = []
     for office, letter in sorted(handed.items()):
         sealed = [share.sealed for share in letter.shares if share.recipient_sha256 == epoch.recipient_sha256]
         if sealed and any(holder.office == office for holder in epoch.shares):
             shares.append(open_share(base64.b64decode(sealed[0]), opener, epoch.holder(office)))
-    return join(shares, threshold=epoch.threshold, recipient=epoch.recipient)
+    return join(shares, half, threshold=epoch.threshold, recipient=epoch.recipient)
 
 
 def _reseal(

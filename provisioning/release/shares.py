@@ -4,9 +4,10 @@
     VAULT/shares/2026-11-28.originals.quorum.police-chief.age   one share, sealed to that official
 
 The identity itself is made in memory, split at once, and nowhere written. The custodian
-keeps the sealed shares and can open none of them; an official could open theirs and does
-not have it until a request brings it. So destroying an epoch is removing its files here,
-as with every other day, whatever becomes of the officials' keys.
+keeps one half, and the sealed shares of the other, of which they can open none; an official
+could open theirs and does not have it until a request brings it. So destroying an epoch is
+removing files here, as with every other day, whatever becomes of the officials' keys and
+of the letters they were sent.
 """
 
 import json
@@ -26,7 +27,7 @@ from agent.core.sealing.age_file import Sealer, open_stream
 from agent.core.sealing.recipients import Identity, PostQuantumIdentity, Recipient, parse_recipient
 from agent.errors import SharesError, StorageError
 from provisioning.authority import files
-from provisioning.authority.vault import DayKey
+from provisioning.authority.vault import DayKey, destroy_halves
 from provisioning.release.sharing_out import MAX_SHARES, Share, split
 
 SHARES_FOLDER = "shares"
@@ -118,6 +119,7 @@ def split_epoch(
     members: Sequence[Member],
     *,
     threshold: int,
+    half: Callable[[DayKey], bytes],
     announce: Callable[[SplitEpoch], None],
 ) -> SplitEpoch:
     """Make and split the identity of one epoch; an epoch that is there already stays as it is.
@@ -127,6 +129,7 @@ def split_epoch(
         key: Which epoch.
         members: Who gets a share.
         threshold: How many of them open it.
+        half: Returns the custodian's half.
         announce: Called before the epoch counts, with what the city's log is to say of it.
 
     Raises:
@@ -140,7 +143,8 @@ def split_epoch(
     identity = PostQuantumIdentity.generate()
     recipient = str(identity.recipient)
     holders: list[Shareholder] = []
-    for share, member in zip(split(identity, threshold=threshold, count=len(members)), members, strict=True):
+    made = split(identity, half(key), threshold=threshold, count=len(members))
+    for share, member in zip(made, members, strict=True):
         clear = _dump_share(share, recipient)
         sealed = _seal(clear, member.recipient)
         # Whole, not new: what a crash left of an epoch that never counted is written over.
@@ -215,11 +219,13 @@ def kept_epochs(folder: Path) -> Iterator[DayKey]:
 
 
 def destroy_epochs(folder: Path, keys: Iterable[DayKey]) -> None:
-    """Remove epochs for ever: their shares first, so that what is left of a torn removal opens nothing.
+    """Remove epochs for ever: the custodian's halves first, so that what is left of a torn removal opens nothing.
 
     Raises:
         StorageError: The disk refuses.
     """
+    keys = tuple(keys)
+    destroy_halves(folder, keys)
     shares = folder / SHARES_FOLDER
     for key in keys:
         try:

@@ -494,15 +494,16 @@ def test_shares_are_made_for_every_releasing_office_or_not_at_all(desks: Releasi
     stranger = answering.join(it, official("it-director"), PASSPHRASE, now=NOON)
 
     def maker(*chosen: bytes) -> None:
-        quorum_maker(desks.authority, chosen, tmp_path / "new", "default", desks.city_log, NOON)
+        quorum_maker(desks.clerk(), chosen, "default", NOON)
 
+    before = sorted(desks.vault_folder.rglob("*"))
     with pytest.raises(SharesError, match="no share card of custodian"):
         maker(cards["city-manager"], cards["police-chief"])
     with pytest.raises(SharesError, match="does not release"):
         maker(*cards.values(), stranger)
     with pytest.raises(SharesError, match="two share cards"):
         maker(*cards.values(), cards["custodian"])
-    assert not (tmp_path / "new").exists()
+    assert sorted(desks.vault_folder.rglob("*")) == before
 
 
 def test_the_city_log_knows_every_shares_digest_before_the_epoch_counts(desks: Releasing) -> None:

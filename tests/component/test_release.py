@@ -25,6 +25,7 @@ from agent.errors import (
     OtherSignerError,
     SharesError,
     SignatureError,
+    StorageError,
     UsageError,
     WrongIdentityError,
 )
@@ -38,7 +39,7 @@ from provisioning.release.opening import open_release, record
 from provisioning.release.page import page_of
 from provisioning.release.papers import Released, Request
 from provisioning.release.register import PublicCounts, counts, standings
-from provisioning.release.shares import destroy_epochs, kept_epochs
+from provisioning.release.shares import destroy_epochs, kept_epochs, open_share
 from provisioning.release.sharing_out import Share, join
 from tests.fakes.documents import CAMERA, DAY, NOON, restriction
 from tests.fakes.exhibits import city_with_sharing
@@ -185,8 +186,8 @@ def test_the_key_is_nowhere_written(desks: Releasing, footage: Path, request_let
     shares = [desks.share(request_letter, office, now=LATER) for office in HOLDERS]
     joined: list[bytes] = []
 
-    def watched(shares: Iterable[Share], **expected: Any) -> PostQuantumIdentity:
-        key = join(shares, **expected)
+    def watched(shares: Iterable[Share], half: bytes, **expected: Any) -> PostQuantumIdentity:
+        key = join(shares, half, **expected)
         joined.append(key.secret_bytes)
         return key
 
@@ -297,6 +298,25 @@ def test_who_said_no_later_does_not_count(
 
     with pytest.raises(SharesError, match="no approval of custodian"):
         open_release(request_letter, shares, desks.clerk(), place=footage, out=tmp_path / "out", now=LATER)
+
+
+def test_letters_that_officials_kept_open_nothing_when_the_day_is_destroyed(
+    desks: Releasing, footage: Path, request_letter: bytes, tmp_path: Path
+) -> None:
+    """All officials, with their keys, a request that brought them their shares, and the shares in the clear."""
+    shares = [desks.share(request_letter, office, now=LATER) for office in HOLDERS]
+    one = says(desks, request_letter).says.epochs[0]
+    sealed = {share.office: base64.b64decode(share.sealed) for share in one.shares}
+    clear = [open_share(sealed[office], [desks.share_identity(office)], one.epoch.holder(office)) for office in HOLDERS]
+    destroy_epochs(desks.vault_folder, list(kept_epochs(desks.vault_folder)))
+
+    with pytest.raises(StorageError, match="no half"):
+        open_release(request_letter, shares, desks.clerk(), place=footage, out=tmp_path / "out", now=LATER)
+    with pytest.raises(SharesError):
+        join(clear, bytes(32), threshold=3, recipient=one.epoch.recipient)
+
+    assert list((desks.vault_folder / "halves").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 # --- the law --------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Releasing:
             home.mkdir(parents=True)
         cards = [answering.join(home, official(office), PASSPHRASE, now=now) for office, home in desks.homes.items()]
         masked = own_makers(desks.vault, [("custodian", "jun-okafor")], "default")
-        sealed = [quorum_maker(desks.authority, cards, desks.vault_folder, "default", desks.city_log, now)]
+        sealed = [quorum_maker(desks.clerk(), cards, "default", now)]
         for layer, makers in (("masked", masked), ("originals", sealed)):
             enact(city, desks._keys(layer, makers, days, now), "custodian", now=now)
         return desks
@@ -142,7 +142,7 @@ class Releasing:
     def every_identity(self) -> list[Identity]:
         """Return every identity that anybody of the city has: in the vault, and at the officials'."""
         vault = self.vault
-        named = [path for path in self.vault_folder.rglob("*.age") if path.parent.name != "shares"]
+        named = [path for path in self.vault_folder.rglob("*.age") if path.parent.name not in {"shares", "halves"}]
         opened = [vault._read(path) for path in named if path.name != "vault.age"]  # whatever it is for
         return [*opened, vault._identity, *map(self.share_identity, HOLDERS)]
 
