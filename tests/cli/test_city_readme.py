@@ -1,4 +1,4 @@
-"""What provisioning/README.md tells people to type exists, word for word, and its grant is one."""
+"""What provisioning/README.md, and those of epochs and release, tell people to type exists, and its grant is one."""
 
 import re
 import shlex
@@ -15,8 +15,10 @@ from provisioning.authority.desk import draft_of
 from tests.fakes.documents import NOON
 from tests.fakes.officials import found
 
-README = (Path(__file__).resolve().parents[2] / "provisioning" / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PROVISIONING = Path(__file__).resolve().parents[2] / "provisioning"
+README = (PROVISIONING / "README.md").read_text(encoding="utf-8")
+OTHERS = [(PROVISIONING / part / "README.md").read_text(encoding="utf-8") for part in ("epochs", "release")]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", "\n".join([README, *OTHERS]), re.MULTILINE | re.DOTALL)
 LINES = [line for language, block in BLOCKS if not language for line in block.splitlines()]
 
 
