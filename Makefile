@@ -51,6 +51,7 @@ apt:
 	fi
 
 demo: setup
+	-@$(BIN)/python -m provisioning.net_weights models >/dev/null
 	$(BIN)/lamppost demo --out demo $(if $(SOURCE),--source $(SOURCE))
 
 check: setup
@@ -72,9 +73,11 @@ bench: setup
 	$(BIN)/python -m tests.bench $(BENCH)
 
 # Erlang is 100 MB, so that it is brought only where somebody asks; `make test` skips what needs it.
+# Masked first: the test starts nodes of its own, and nobody asked for an XMPP server on this machine.
 cluster: setup
 	@command -v erl >/dev/null && ls /usr/lib/*/ejabberd-*/ebin/ejabberd.app >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ]; then s=; else s=sudo; fi; \
+	  $$s systemctl mask --quiet ejabberd 2>/dev/null && echo "ejabberd's service stays off; sudo systemctl unmask ejabberd"; \
 	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends ejabberd >/dev/null; }
 	$(BIN)/pytest tests/system/test_ejabberd_cluster.py
 
