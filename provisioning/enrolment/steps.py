@@ -36,10 +36,10 @@ class Step(Enum):
     REACH = "reach"
     ORDER = "order"
     ENROL = "enrol"
+    FORGET = "forget"
     SELFTEST = "selftest"
     RECORD = "record"
     REPORT = "report"
-    FORGET = "forget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +145,10 @@ class Provisioning:
             Step.REACH: self._reach,
             Step.ORDER: self._bring_order,
             Step.ENROL: self._enrol,
+            Step.FORGET: self._forget,
             Step.SELFTEST: self._selftest,
             Step.RECORD: self._record,
             Step.REPORT: self._report,
-            Step.FORGET: self._forget,
         }
         for step, do in doing.items():
             tell(step)
@@ -223,18 +223,18 @@ class Provisioning:
         changed = not self._transport.runs(Half.LINK)
         if changed:
             self._transport.restart(Half.LINK)
-        status = None
         for _ in self._patience(HEARS_WITHIN):
             status = self._recorder()
             if status is not None and status.decision.policy_digest:
-                break
-        if status is None:
-            raise TransportError("the recorder has gone silent", hint="run it again")
-        return Told(
-            step=Step.REPORT,
-            words=status.decision.reason if status.decision.policy_digest else "no policy has arrived yet",
-            changed=changed,
-            facts={"state": status.state.value, "policy": status.decision.policy_digest},
+                return Told(
+                    step=Step.REPORT,
+                    words=status.decision.reason,
+                    changed=changed,
+                    facts={"state": status.state.value, "policy": status.decision.policy_digest},
+                )
+        raise TransportError(
+            f"{self._claim.camera_id} hears nothing from the city by way of {self._claim.broker}",
+            hint="it goes on trying by itself; run this again to see, and ask whether broker and backend run",
         )
 
     def _forget(self) -> Told:
@@ -288,10 +288,10 @@ def plan(order: WorkOrder, transport: str, *, carry: bool) -> list[tuple[str, st
         (Step.REACH.value, transport),
         (Step.ORDER.value, f"claim {claim.id} for {claim.camera_id}, until {claim.expires_at:%Y-%m-%d %H:%M} UTC"),
         (Step.ENROL.value, "by file" if carry else f"at https://{claim.enrol}"),
+        (Step.FORGET.value, "the order's key, the passphrase, the code"),
         (Step.SELFTEST.value, "camera, masks and encoder, disk, clock"),
         (Step.RECORD.value, f"as {claim.camera_id}"),
         (Step.REPORT.value, f"to mqtts://{claim.broker}"),
-        (Step.FORGET.value, "the order's key, the passphrase, the code"),
     ]
 
 

@@ -80,7 +80,7 @@ def test_a_camera_goes_from_a_work_order_to_a_recording(city: EnrollingCity, tmp
 
     assert [one.step for one in told] == list(Step)
     assert camera.running == {Half.RECORDER, Half.LINK}
-    assert told[-2].facts["state"] == "recording"
+    assert told[-1].facts["state"] == "recording"
     assert read_work_order(path).key is None
     no_secret_is_left(tmp_path / "laptop", 1)
 
@@ -235,6 +235,19 @@ def test_a_camera_that_fails_its_self_test_does_not_go_on_the_pole(city: Enrolli
 
     assert failed.value.hint == "the ribbon"
     assert Half.LINK not in camera.running
+
+
+def test_a_broker_that_is_away_is_told_as_that_when_nothing_secret_is_left(city: EnrollingCity, tmp_path: Path) -> None:
+    camera = CabledCamera(camera_config(tmp_path / "camera", city.office))
+    camera.policy = ""
+    path = work_order(city, tmp_path / "laptop", 9, "unheard")
+
+    with pytest.raises(TransportError, match="hears nothing from the city"):
+        run(path, camera)
+
+    no_secret_is_left(tmp_path / "laptop", 9)
+    camera.policy = "5" * 64
+    assert run(path, camera)[-1].facts["state"] == "recording"
 
 
 def test_an_order_that_was_carried_out_is_no_order_for_another_camera(city: EnrollingCity, tmp_path: Path) -> None:
