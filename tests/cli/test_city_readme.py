@@ -19,7 +19,7 @@ PROVISIONING = Path(__file__).resolve().parents[2] / "provisioning"
 README = (PROVISIONING / "README.md").read_text(encoding="utf-8")
 OTHERS = [(PROVISIONING / part / "README.md").read_text(encoding="utf-8") for part in ("epochs", "release")]
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", "\n".join([README, *OTHERS]), re.MULTILINE | re.DOTALL)
-LINES = [line for language, block in BLOCKS if not language for line in block.splitlines()]
+LINES = list(dict.fromkeys(line for language, block in BLOCKS if not language for line in block.splitlines()))
 
 
 def test_every_block_was_found() -> None:
