@@ -523,13 +523,14 @@ def _opens(part: Path) -> bool:
 
 
 def _files(folder: Path | str, *, levels: int) -> Iterator[os.DirEntry[str]]:
-    """Yield the regular files that lie `levels` folders deep; links are not followed.
+    """Yield the regular files that lie `levels` folders deep, of year, month and day; links are not followed.
 
+    Other folders are none of ours: a disk of its own has a lost+found that only root may enter.
     A full card holds tens of thousands: the directory entries tell what they are, no file is asked.
     """
     with os.scandir(folder) as entries:
         for entry in entries:
-            if levels and entry.is_dir(follow_symlinks=False):
+            if levels and entry.name.isdecimal() and entry.is_dir(follow_symlinks=False):
                 yield from _files(entry.path, levels=levels - 1)
             elif not levels and entry.is_file(follow_symlinks=False):
                 yield entry

@@ -67,6 +67,16 @@ def test_a_finished_segment_opens_and_only_the_group_of_the_link_may_read_it(
     assert path.stat().st_blocks * 512 < SETTINGS.segment_bytes  # what was set aside beyond it is given back
 
 
+def test_a_folder_that_is_no_year_is_not_entered(footage: Path, open_ring: OpenRing) -> None:
+    stored = open_ring().start(Layer.MASKED, NOON).finish(sealed_fragments(0)[0])
+    stranger = footage / "lost+found" / Path(stored.path).relative_to(Path(stored.path).parts[0])
+    stranger.parent.mkdir(parents=True)
+    (footage / stored.path).rename(stranger)  # where fsck leaves what it found; on a disk only root may look
+
+    assert open_ring().segments() == []
+    assert stranger.exists()
+
+
 def test_a_reopened_ring_holds_the_same_segments_and_counts_on(open_ring: OpenRing) -> None:
     ring = open_ring()
     stored = [ring.start(layer, NOON).finish(sealed_fragments(0)[0]) for layer in Layer]
