@@ -108,6 +108,7 @@ def test_with_the_partys_key_the_page_opens_the_video_and_the_report(
     report = verifier.frame_locator("iframe")
     expect(report.get_by_role("heading", level=1)).to_have_text("Evidence from cam-07, case 2026-CR-118")
     expect(report.get_by_role("img", name="What the camera recorded")).to_have_count(4)
+    verifier.wait_for_function("document.querySelector('video').duration > 7")
     with verifier.expect_download() as saved:
         verifier.get_by_role("link", name="Save the video").click()
     stated = parse_statement((folder / "statement.json").read_bytes())

@@ -2,17 +2,22 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pyrage
 import pytest
 
 from agent.core.sealing.age_file import open_stream
 from agent.errors import EvidenceAlteredError
-from provisioning.evidence.city_log import CityLog
+from provisioning.authority.city import read_city
+from provisioning.evidence.authority import Authority
+from provisioning.evidence.city_log import ENTRIES, CityLog
 from provisioning.evidence.exhibit import Exhibit
+from provisioning.evidence.export import Custodian, export
 from provisioning.evidence.judging import judge, kind_of, verdict
 from tests.fakes.documents import NOON
-from tests.fakes.exhibits import PARTY, STRANGER, Pole, city_with_sharing, make_exhibit
+from tests.fakes.exhibits import CUSTODIAN, PARTY, STRANGER, Pole, city_with_sharing, make_exhibit, order
+from tests.fakes.officials import official
 
 LATER = NOON + timedelta(hours=1)
 
@@ -77,6 +82,40 @@ def test_the_city_knew_before(exhibit: Path) -> None:
 
     assert [event.kind for event in events] == ["evidence-export-begun", "evidence-exported"]
     assert events[0].facts["case"] == "2026-CR-118"
+
+
+class GivesUpError(Exception):
+    """The custodian walks away."""
+
+
+@pytest.mark.parametrize("asked_for", ["unlock", "identities", "credential"])
+def test_the_citys_log_holds_the_entry_before_any_key_is_touched_and_keeps_it_when_the_export_is_given_up(
+    asked_for: str, tmp_path: Path
+) -> None:
+    pole, city = Pole(tmp_path / "card"), city_with_sharing(tmp_path / "city")
+    log, key, on_the_disk = CityLog(city.path / "log"), official("custodian"), []
+
+    def look_and_give_up() -> NoReturn:
+        on_the_disk.append((city.path / "log" / ENTRIES).read_bytes())
+        raise GivesUpError
+
+    keys: dict[str, Any] = {"unlock": lambda: key, "identities": lambda: [CUSTODIAN], "credential": None}
+    custodian = Custodian(card=key.card, **(keys | {asked_for: look_and_give_up}))
+
+    with pytest.raises(GivesUpError):
+        export(
+            order(),
+            authority=Authority(read_city(city)),
+            custodian=custodian,
+            city_log=log,
+            sources=pole.sources(),
+            out=tmp_path / "out",
+            now=NOON + timedelta(minutes=5),
+        )
+
+    assert b"evidence-export-begun" in on_the_disk[0]
+    assert [event.kind for event in log.read()] == ["evidence-export-begun"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["card", "city"]
 
 
 def test_no_clear_picture_is_in_an_export(exhibit: Path) -> None:

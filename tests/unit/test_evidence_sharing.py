@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.policy.charter import Charter, read_charter_toml
+from agent.core.policy.charter import Charter, SharingRow, read_charter_toml
 from agent.core.policy.documents import Document, Sharing, SuspendRecipient
 from agent.errors import ClauseViolationError
 from provisioning.evidence.sharing import Permission, Wish, permit
@@ -101,8 +101,37 @@ def test_a_suspension_that_was_lifted_or_is_for_another_camera_is_over() -> None
     assert asked(grant(sharing=EVERY_ROW), suspension(cameras=("cam-08",)))
 
 
-def test_redondo_beach_shares_by_its_own_rows() -> None:
-    rows = {row.id for row in REDONDO_BEACH.sharing if "recorded-masked" in row.what}
+TABLES = [
+    pytest.param(charter, row, basis, id=f"{row.clause}-{row.id}-{basis}")
+    for charter in (ST_LOUIS, REDONDO_BEACH)
+    for row in charter.sharing
+    for basis in (*sorted({each for one in charter.sharing for each in one.bases}), None)
+]
 
-    assert clause_of(charter=REDONDO_BEACH, office=REDONDO_BEACH.epochs.offices[0], row="a-newspaper") == "SL-T2-6"
-    assert rows <= {row.id for row in REDONDO_BEACH.sharing}
+
+@pytest.mark.parametrize(("charter", "row", "basis"), TABLES)
+def test_every_row_with_every_basis_is_shared_or_refused_by_its_own_clause(
+    charter: Charter, row: SharingRow, basis: str | None
+) -> None:
+    everything = tuple(Sharing(row=one.id, basis=each) for one in charter.sharing for each in one.bases)
+    wish: dict[str, Any] = {"row": row.id, "basis": basis, "office": charter.epochs.offices[0]}
+
+    if "recorded-masked" in row.what and basis in row.bases:
+        assert asked(charter=charter, sharing=everything, **wish).row == row
+    else:
+        assert clause_of(charter=charter, sharing=everything, **wish) == row.clause
+
+
+def test_the_whole_table_of_st_louis_is_tried() -> None:
+    assert {row.clause for row in ST_LOUIS.sharing} == {f"SL-T2-{number}" for number in range(1, 6)}
+    assert clause_of(row="anyone-else", basis="law") == "SL-T2-6"
+
+
+def test_no_row_shares_biometric_data() -> None:
+    assert not [row for row in (*ST_LOUIS.sharing, *REDONDO_BEACH.sharing) if "biometric" in " ".join(row.what)]
+
+
+def test_redondo_beach_shares_by_its_own_rows() -> None:
+    office = REDONDO_BEACH.epochs.offices[0]
+
+    assert clause_of(charter=REDONDO_BEACH, office=office, row="a-newspaper") == "SL-T2-6"
