@@ -46,7 +46,7 @@ from provisioning.backend.ca import MAX_PEM_BYTES, FleetAuthority
 from provisioning.backend.installation import BackendFolder, reload_broker, write_acl
 from provisioning.enrolment.journal import Ask, Journal, Record, State
 
-MOST_ASKS = 5  # of five six-digit codes, one is guessed at a chance of 1 in 200,000
+MOST_ASKS = 5  # so a code that was misread is another asker's at a chance of 4 in a million
 MOST_WRONG_CODES = 5
 
 _REPLACE = "lamppost replace makes a work order for that"
