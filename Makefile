@@ -12,7 +12,7 @@
 #   make models  fetch the net that sees people, by name, version and SHA-256
 #   make privacy how much of people can be seen in what is stored (ONLY=busy,empty PRIVACY="--seconds 30 --json FILE")
 #   make deb     the camera's package, dist/lamppost-agent_*.deb (SUITE=bookworm|trixie ARCH=amd64|arm64; both processors)
-#   make hil     the bench: the package installed and tried as it will die (TIER=nspawn|qemu|arm64|pi), as root
+#   make hil     the bench: the package installed and tried as it will die (TIER=nspawn|pi), as root
 #   make lock    renew the two lock files
 #   make clean   remove what the above made
 
@@ -28,7 +28,7 @@ READY   = $(VENV)/.ready
 APT     = age ffmpeg e2fsprogs mosquitto mtools chromium libpangoft2-1.0-0 python3-venv
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto mcopy chromium
 
-.PHONY: demo test check fix bench models page privacy cluster contract lock clean setup apt deb hil
+.PHONY: demo test check fix bench models page privacy cluster contract lock clean setup apt deb deb-twice hil
 
 setup: $(READY)
 
@@ -106,6 +106,15 @@ SUITE  ?= trixie
 ARCH   ?= amd64 arm64
 deb: setup models
 	@for arch in $(ARCH); do PYTHONPATH=. $(BIN)/python debian/build_package.py --suite $(SUITE) --arch $$arch --out dist || exit; done
+
+# Two builds of one commit must be equal, byte for byte.
+deb-twice: deb
+	@for arch in $(ARCH); do PYTHONPATH=. $(BIN)/python debian/build_package.py --suite $(SUITE) --arch $$arch --out build/again || exit; done
+	@for package in build/again/*.deb; do cmp $$package dist/$$(basename $$package) && echo "$$(basename $$package): equal" || exit; done
+
+TIER   ?= nspawn
+hil: setup
+	PYTHON=$(BIN)/python hil/run.sh $(TIER)
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
