@@ -14,10 +14,10 @@ half a minute, as `lamppost-agent reference` does while it is off.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from agent.adapters.reference_view import ReferenceView
 from agent.core.aiming import EVERY_US, LONGEST, Outline, lean_degrees, sharpness, strokes
 from agent.core.masking.blocks import BlockMask
 from agent.core.masking.drift import Commissioning
-from agent.core.masking.masker import MaskMismatchError, compile_zones
+from agent.core.masking.masker import MaskMismatchError, Stage, compile_zones
 from agent.core.messages.aiming import (
     Act,
     AimingRefusal,
@@ -49,6 +49,8 @@ LOOK_FOR_REQUESTS_EVERY_US = 100_000
 _PAUSE_US = 1_000_000  # after a request that was none: each costs a rename on the pipeline's thread
 
 _log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Stage)
 
 
 class Outlet(Protocol):
@@ -88,7 +90,7 @@ class Aiming:
         clock: Both clocks.
         log: Where windows and approvals are recorded.
         reference: The drift guard's.
-        renewed: Called when there is a new reference.
+        renewed: Each is called when there is a new reference.
         open_outlet: Opens the socket at a path.
     """
 
@@ -101,7 +103,7 @@ class Aiming:
         clock: Clock,
         log: EventLog,
         reference: ReferenceView,
-        renewed: Callable[[], None],
+        renewed: Sequence[Callable[[], None]],
         open_outlet: Callable[[Path], Outlet],
     ) -> None:
         self._camera_id = camera_id
@@ -304,7 +306,7 @@ class Aiming:
 class _Approving:
     """Makes a reference view out of the frames that pass, once it is asked for."""
 
-    def __init__(self, kept: ReferenceView, log: EventLog, clock: Clock, renewed: Callable[[], None]) -> None:
+    def __init__(self, kept: ReferenceView, log: EventLog, clock: Clock, renewed: Sequence[Callable[[], None]]) -> None:
         self._kept = kept
         self._log = log
         self._clock = clock
@@ -345,7 +347,8 @@ class _Approving:
             self._told = ReferenceTold(state=Approval.FAILED, digest=self._told.digest, reason=str(error)[:1024])
         else:
             self._told = ReferenceTold(state=Approval.KEPT, digest=made.digest)
-            self._renewed()
+            for renew in self._renewed:
+                renew()
 
     def told(self) -> ReferenceTold:
         """Return how far it is."""
@@ -354,11 +357,17 @@ class _Approving:
         return ReferenceTold(state=Approval.MAKING, digest=self._told.digest, taken=self._taken, needed=FRAMES)
 
 
-class RenewableStage:
-    """A mask stage that is made anew when what it was made from has changed."""
+class RenewableStage(Generic[S]):
+    """A mask stage that is made anew when what it was made from has changed.
 
-    def __init__(self, make: Callable[[], Callable[[RawFrame, Decision], BlockMask | None]]) -> None:
+    Args:
+        make: Makes it.
+        let_go: Lets go of what a stage holds. Never raises.
+    """
+
+    def __init__(self, make: Callable[[], S], let_go: Callable[[S], None] = lambda _: None) -> None:
         self._make = make
+        self._let_go = let_go
         self._stage = make()
 
     def __call__(self, frame: RawFrame, decision: Decision) -> BlockMask | None:
@@ -366,8 +375,13 @@ class RenewableStage:
         return self._stage(frame, decision)
 
     def renew(self) -> None:
-        """Make the stage anew."""
+        """Make the stage anew; what it had learned is hidden until it is learned again."""
+        self.close()
         self._stage = self._make()
+
+    def close(self) -> None:
+        """Let go of what the stage of now holds."""
+        self._let_go(self._stage)
 
 
 class _Tapped:

@@ -131,14 +131,17 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             _CalmLog(log),
         )
         running.callback(counting.close)
-        people = PeopleStage(
-            counting.tapped,
-            lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
-            read_reference=ReferenceView(config.state.folder).read,
-            tell=lambda kind, at, facts: _CalmLog(log).append(kind, at, **facts),
+        reference = ReferenceView(config.state.folder)
+        people = RenewableStage(
+            lambda: PeopleStage(
+                counting.tapped,
+                lambda error, frame: _CalmLog(log).append("model-refused", frame.captured_at, reason=str(error)),
+                read_reference=reference.read,
+                tell=lambda kind, at, facts: _CalmLog(log).append(kind, at, **facts),
+            ),
+            PeopleStage.close,
         )
         running.callback(people.close)
-        reference = ReferenceView(config.state.folder)
         drift = RenewableStage(lambda: DriftStage(reference.read, _tell_view(log)))
 
         snapshots = Snapshots(config.policy.inbox, config.policy.outbox, clock, log)
@@ -150,7 +153,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
             clock=clock,
             log=log,
             reference=reference,
-            renewed=drift.renew,
+            renewed=(drift.renew, people.renew),
             open_outlet=AimingSocket,
         )
         running.callback(aiming.close)

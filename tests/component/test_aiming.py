@@ -86,7 +86,7 @@ class Pole:
             clock=self.clock,
             log=self.log,
             reference=self.reference,
-            renewed=self._renew,
+            renewed=[self._renew],
             open_outlet=outlet or self._shop,
         )
         self._masker = Masker(MODE)
@@ -402,17 +402,33 @@ def test_without_a_window_nothing_can_be_approved(pole: Pole) -> None:
     assert pole.reference.read() is None
 
 
-def test_a_stage_that_is_renewed_is_made_anew() -> None:
+def test_a_stage_that_is_renewed_is_let_go_and_made_anew() -> None:
     made: list[int] = []
+    let_go: list[object] = []
 
     def make() -> Callable[[RawFrame, Decision], None]:
         made.append(len(made))
         return lambda _frame, _decision: None
 
-    stage = RenewableStage(make)
+    stage = RenewableStage(make, let_go.append)
+    first = stage._stage
     stage.renew()
 
     assert made == [0, 1]
+    assert let_go == [first]
+    stage.close()
+    assert let_go == [first, stage._stage]
+
+
+def test_what_a_killed_recorder_left_is_taken_away(pole: Pole) -> None:
+    left = socket_path(pole.folder, "w-0")
+    left.touch()
+
+    pole.ask()
+    pole.pass_frames(1, ALLOWED)
+
+    assert not left.exists()
+    assert len(pole.shown) == 1
 
 
 # --- the way out ----------------------------------------------------------------------
