@@ -20,6 +20,9 @@ def demo(
     source: Annotated[
         str, typer.Option("--source", help="A video file or /dev/videoN instead of the simulated street.")
     ] = "streetscene",
+    nets: Annotated[
+        Path, typer.Option("--nets", help="Folder of the net that finds people; without it, motion alone hides them.")
+    ] = Path("models"),
 ) -> None:
     """Play a city in a minute: sign, record, restrict, fail, waive, revoke; then look at what was kept."""
     from provisioning.demo.play import play  # noqa: PLC0415 - a video library, which --help does not need
@@ -32,7 +35,7 @@ def demo(
             if isinstance(told, str):
                 status.update(told)
 
-        told = play(out, source=_named(source), say=say)
+        told = play(out, source=_named(source), say=say, nets=nets)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()

@@ -117,6 +117,19 @@ class DemoCamera:
         """What the process said."""
         return self._folder / "agent.log"
 
+    def commission(self) -> bool:
+        """Keep the reference view, as a technician does; return whether what the camera looks at has one.
+
+        Half a minute of it, as fast as it can be had. The recorder must not run.
+        """
+        done = subprocess.run(  # noqa: S603 - our own agent, and our own words
+            [sys.executable, "-m", "agent", "reference", "--config", str(self.config)],
+            capture_output=True,
+            env={**self.environment, "LAMPPOST_CAMERA__PACED": "false", "LAMPPOST_CAMERA__RATE_HZ": "2"},
+            check=False,
+        )
+        return done.returncode == 0
+
     def start(self) -> None:
         """Start the agent and wait until it tells its status."""
         self.status_path.unlink(missing_ok=True)

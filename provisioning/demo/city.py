@@ -97,11 +97,17 @@ class DemoCity:
         fields = {"layer": "masked", "keeps": "default", "days": days, "ends_at": self._now() + timedelta(days=20)}
         self._alone("custodian", compose("epochs", EpochKeys, act, self._city(), fields))
 
-    def grant(self) -> None:
-        """Let the police chief draft a grant, and all three approvers sign it, one after the other."""
+    def grant(self, net: str = "") -> None:
+        """Let the police chief draft a grant, and all three approvers sign it, one after the other.
+
+        Args:
+            net: SHA-256 of the net that may look for people; none if it is empty.
+        """
         now = self._now().replace(microsecond=0)
         window = f'starts_at = "{now.isoformat()}"\nends_at = "{(now + timedelta(days=30)).isoformat()}"\n'
         text = window.replace("+00:00", "Z") + GRANT.read_text(encoding="utf-8")
+        if net:
+            text += f'\n[[models]]\nsha256 = "{net}"\nname = "people and vehicles"\noutputs = ["boxes", "classes"]\n'
         document = compose_grant(text, self._city(), now=now, issued_by="police-chief")
         self._publish(self._draft(document), APPROVERS)
 
