@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import network, people, recorder, storage, storm
+from tests.bench import hiding, log_of_ninety_days, network, people, recorder, storage, storm
 from tests.bench.measuring import Result
 
 
@@ -43,6 +43,15 @@ def main() -> None:
             "j": people.against_encoding,
             "k": people.against_memcpy,
             "l": lambda: network.seen_after_a_week_offline(scratch),
+            "m": lambda: log_of_ninety_days.append(scratch),
+            "n": lambda: log_of_ninety_days.proof(scratch),
+            "p": hiding.of_a_large_frame,
+            "q": hiding.with_a_net_against_encoding,
+            "r": lambda: hiding.against_deface(scratch),
+            "s": lambda: hiding.against_motion(scratch),
+            "t": lambda: hiding.memory_with_a_net(scratch),
+            "u": lambda: hiding.sealed_layer_cpu(scratch),
+            "v": lambda: hiding.sealed_layer_bytes(scratch),
         }
         for key, measure in measurements.items():
             if wanted and key not in wanted:
