@@ -46,6 +46,8 @@ class EnrolmentFiles:
         self._found = outbox / FOUND_FILE
         self._refused = outbox / REFUSED_FILE
         self._told = b""
+        self._said: dict[str, str] = {}
+        self._complained: set[Path] = set()
 
     def order(self) -> Order | None:
         """Return what is to be carried out, or None.
@@ -55,7 +57,7 @@ class EnrolmentFiles:
         Raises:
             StorageError: It cannot be read or kept.
         """
-        if (found := _claim_in(self._found)) is not None and found != _claim_in(self._folder / SEEN_FILE):
+        if self.news() and (found := _claim_in(self._found)) is not None:
             self.keep_order(Order(claim=found))
             write_atomically(self._folder / SEEN_FILE, found)
         if (order := self._read(self._folder / ORDER_FILE)) is not None:
@@ -63,6 +65,11 @@ class EnrolmentFiles:
         if (order := self._read(self._card)) is not None:
             self.keep_order(order)
         return order
+
+    def news(self) -> bool:
+        """Return whether the recorder saw a code that was not taken over yet. Raises StorageError."""
+        found = _claim_in(self._found)
+        return found is not None and found != _claim_in(self._folder / SEEN_FILE)
 
     def refused_code(self) -> str | None:
         """Return why a code that was just shown is no use here, once; else None. Raises StorageError."""
@@ -100,18 +107,22 @@ class EnrolmentFiles:
             _log.warning("the order stays on the card: %s", error)
 
     def tell(self, stage: Stage, *, at: datetime, **words: str) -> None:
-        """Say how far it is. Raises StorageError."""
-        said = {"stage": stage.value, "at": at.isoformat(), **{key: value for key, value in words.items() if value}}
-        write_atomically(self._folder / STAGE_FILE, json.dumps(said, indent=1).encode() + b"\n", mode=0o640)
+        """Say how far it is, and since when. Raises StorageError."""
+        said = {"stage": stage.value, **{key: value for key, value in words.items() if value}}
+        if said != self._said:  # it is asked twice a second, and a card wears
+            dated = json.dumps({**said, "at": at.isoformat()}, indent=1)
+            write_atomically(self._folder / STAGE_FILE, dated.encode() + b"\n", mode=0o640)
+            self._said = said
 
-    @staticmethod
-    def _read(path: Path) -> Order | None:
+    def _read(self, path: Path) -> Order | None:
         try:
             return Order.from_bytes(read_capped(path, max_bytes=MAX_ORDER_BYTES))
         except FileNotFoundError:
             return None
         except MessageFormatError as error:
-            _log.error("%s is no order: %s", path, error)
+            if path not in self._complained:
+                self._complained.add(path)
+                _log.error("%s is no order: %s", path, error)
             return None
 
 

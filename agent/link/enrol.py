@@ -19,6 +19,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -137,6 +138,10 @@ class Enrolment:
             return self._told(waiting, claim)
         except (EnrolmentError, CredentialError) as error:
             return self._told(Standing(stage=Stage.REFUSED, wait=AFTER_REFUSAL, reason=str(error)), claim)
+
+    def news(self) -> bool:
+        """Return whether a code was shown that was not taken up yet: a reason to wait no longer."""
+        return self._files.news()
 
     def standing(self) -> Standing:
         """Return how far the camera is, without asking anybody. Raises StorageError."""
@@ -382,5 +387,15 @@ def enrol(
             return True
         failures = failures + 1 if standing.unreachable else 0
         wait = BACKOFF.delay(failures, uniform) if failures else standing.wait
-        stop.wait(wait.total_seconds())
+        _wait(wait, stop, enrolment)
     return False
+
+
+def _wait(duration: timedelta, stop: threading.Event, enrolment: Enrolment) -> None:
+    """Wait, but not longer than until another code is shown."""
+    left = duration
+    while left > timedelta() and not stop.wait(min(left, LOOK_AGAIN).total_seconds()):
+        with suppress(StorageError):  # the next step tells of it
+            if enrolment.news():
+                return
+        left -= LOOK_AGAIN

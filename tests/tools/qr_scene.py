@@ -69,7 +69,8 @@ def spoil(code: Luma, width_px: int, height_px: int, how: Spoiling, chance: np.r
     picture = frame * (1 - covered) + seen * covered
     picture = cv2.GaussianBlur(picture, (0, 0), max(how.blur_px * height_px / 480, 0.1))
     picture += _glare(corners, size, how.glare, chance)
-    picture = picture * chance.uniform(0.75, 1.1) + chance.normal(0, how.noise, picture.shape)
+    grain = chance.standard_normal(picture.shape, np.float32) * np.float32(how.noise)
+    picture = picture * np.float32(chance.uniform(0.75, 1.1)) + grain
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -95,18 +96,20 @@ def _phone(code: Luma) -> Luma:
     return np.pad(screen, rim - rim // 2, constant_values=30)
 
 
-def _street(width_px: int, height_px: int, chance: np.random.Generator) -> NDArray[np.float64]:
+def _street(width_px: int, height_px: int, chance: np.random.Generator) -> NDArray[np.float32]:
     """Return something with edges in it: a code is looked for among many."""
     coarse = chance.uniform(40, 190, (9, 16)).astype(np.float32)
-    street = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_NEAREST).astype(np.float64)
-    return np.asarray(cv2.GaussianBlur(street, (0, 0), 2), np.float64)
+    street = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.GaussianBlur(street, (0, 0), 2), np.float32)
 
 
 def _glare(
     corners: NDArray[np.float64], size: tuple[int, int], brightest: float, chance: np.random.Generator
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     low, high = corners.min(axis=0), corners.max(axis=0)
     x, y = low + chance.uniform(0.1, 0.9, 2) * (high - low)
     radius = max(float((high - low).max()) * chance.uniform(0.15, 0.3), 1.0)
-    columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    return brightest * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
+    # A Gaussian of two dimensions is the product of two of one.
+    across = np.exp(-((np.arange(size[0], dtype=np.float32) - np.float32(x)) ** 2) / np.float32(2 * radius**2))
+    down = np.exp(-((np.arange(size[1], dtype=np.float32) - np.float32(y)) ** 2) / np.float32(2 * radius**2))
+    return np.float32(brightest) * np.outer(down, across)
