@@ -6,7 +6,7 @@ The usual tools are used where they are at hand: `deface` (PyPI) is looked for a
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -26,7 +26,18 @@ from agent.recorder.people_stage import PeopleStage
 from provisioning.net_weights import SHA256
 from tests.bench.measuring import Result, child, compare, cpu_of, cpu_of_child, peak_mib_of_child
 from tests.bench.people import TAGS, commissioned
-from tests.bench.recorder import ALLOWED, FULL_HD, HD, MODE, NOON, RATE_HZ, SETTINGS, agent_command, recorder_on, write_clip
+from tests.bench.recorder import (
+    ALLOWED,
+    FULL_HD,
+    HD,
+    MODE,
+    NOON,
+    RATE_HZ,
+    SETTINGS,
+    agent_command,
+    recorder_on,
+    write_clip,
+)
 from tests.fakes.desk import Desk
 
 NETS = Path(__file__).resolve().parents[2] / "models"
@@ -109,7 +120,9 @@ def with_a_net_against_encoding() -> Result:
 
     def encode_only() -> float:
         copies = list(filmed.frames())
-        return cpu_of(lambda: _encode(MaskedFrame(pixels=r.pixels, pts_us=r.pts_us, captured_at=r.captured_at) for r in copies))
+        return cpu_of(
+            lambda: _encode(MaskedFrame(pixels=r.pixels, pts_us=r.pts_us, captured_at=r.captured_at) for r in copies)
+        )
 
     def masked() -> float:
         masker = _learned(filmed, MODE, WITH_NET)
@@ -121,7 +134,7 @@ def with_a_net_against_encoding() -> Result:
         "people masks with the net every 0.5 s and encoding against encoding alone, frames per CPU second",
         masked,
         encode_only,
-        target="–",
+        target="none",
         met=lambda _: True,
         pairs=5,
         invert=True,
@@ -213,7 +226,7 @@ def sealed_layer_bytes(_: Path) -> Result:
     """(v) The same in bytes, busy and empty."""
     shares = {}
     for scenario in ("busy", "empty"):
-        _, sizes = _layers(Filmed(HD, scenario), Originals.SEALED)
+        sizes = _layers(Filmed(HD, scenario), Originals.SEALED)[1]
         shares[scenario] = sizes[Layer.SEALED] / sizes[Layer.MASKED]
     return Result(
         key="v",
@@ -252,7 +265,4 @@ def _once(key: str, what: str, value: float, target: str, limit: float, note: st
 
 
 def _not_measured(key: str, what: str, missing: str) -> Result:
-    return Result(key=key, what=f"{what}: not measured, {missing} is missing", value=0.0, target="–", met=False)
-
-
-MEASUREMENTS: dict[str, Callable[[Path], Result]] = {}
+    return Result(key=key, what=f"{what}: not measured, {missing} is missing", value=0.0, target="none", met=False)

@@ -20,7 +20,7 @@ from agent.adapters.street.picture import Street
 from agent.core.masking.blocks import BlockMask
 from agent.core.masking.masker import Masker
 from agent.core.policy.decision import Decision
-from agent.core.policy.documents import NarrowZones, PrivateZone
+from agent.core.policy.documents import ListedModel, NarrowZones, PrivateZone
 from agent.core.sealing.recipients import PostQuantumIdentity
 from agent.core.sealing.segment import SegmentSealer
 from agent.core.status import RecordingState
@@ -160,7 +160,7 @@ def write_clip(path: Path, size: FrameSize, seconds: int) -> Path:
     return path
 
 
-def recorder_on(clip: Path, scratch: Path, **settings: str) -> Desk:
+def recorder_on(clip: Path, scratch: Path, models: tuple[ListedModel, ...] = (), **settings: str) -> Desk:
     """Return a desk whose camera plays `clip` as fast as it goes."""
     return Desk(
         scratch,
@@ -172,6 +172,7 @@ def recorder_on(clip: Path, scratch: Path, **settings: str) -> Desk:
             **settings,
         },
         zones=ZONES,
+        models=models,
     )
 
 
@@ -184,6 +185,7 @@ def against_ffmpeg(scratch: Path) -> Result:
     """(b) The whole process against ffmpeg with drawbox, which does not encrypt."""
     clip = write_clip(scratch / "hd.mp4", HD, seconds=30)
     desk = recorder_on(clip, scratch / "b")
+    desk.camera.commission()  # without a reference view everything would be hidden for half a minute, at no cost
     desk.publish()
 
     boxes = []
