@@ -186,7 +186,7 @@ class EnrolmentSection(_Section):
         default=Path("/boot/firmware/lamppost-order.json"), description="Where a prepared card has its order"
     )
     networks: Path | None = Field(
-        default=None, description="Where a keyfile for a wireless network goes; unset: none is written"
+        default=None, description="Where a keyfile for NetworkManager is left; unset: none is written"
     )
     lamp: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9:_-]{1,64}$", description="Name of an LED under /sys/class/leds, such as ACT"

@@ -294,7 +294,11 @@ class Enrolment:
         path, content = folder / KEYFILE_NAME, keyfile(wifi).encode()
         if path.exists() and read_capped(path, max_bytes=64 * 1024) == content:
             return
-        write_atomically(path, content, mode=0o600)
+        try:
+            write_atomically(path, content, mode=0o600)
+        except StorageError as error:  # a cable, or the card's own configuration, may lead to the city all the same
+            _log.warning("the wireless network was not written down: %s", error)
+            return
         self._on_network(path)
 
     def _told(self, standing: Standing, claim: Claim | None = None) -> Standing:

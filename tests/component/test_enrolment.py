@@ -255,6 +255,17 @@ def test_the_wireless_network_is_written_down_before_anybody_is_asked(founded: E
     assert written.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_network_that_cannot_be_written_down_stops_nobody_who_has_a_cable(
+    founded: EnrollingCity, tmp_path: Path
+) -> None:
+    config = camera_config(tmp_path, founded.office)
+    assert config.enrolment.networks is not None
+    config.enrolment.networks.rmdir()
+    give(config, founded.order(21, camera_id="cabled", wifi=Wifi(ssid="Stadt", secret="geheim geheim")))
+
+    assert enrolment(config).step().stage is Stage.ENROLLED
+
+
 def test_a_board_whose_clock_stands_in_1970_enrols(founded: EnrollingCity, tmp_path: Path) -> None:
     config = camera_config(tmp_path, founded.office)
     give(config, founded.order(18, camera_id="no-clock"))
