@@ -32,7 +32,7 @@ from provisioning.commissioning.camera_side import CameraSide, behind_ssh, here
 from provisioning.commissioning.certificate import make_certificate
 from provisioning.commissioning.signed import MAX_BYTES, SignedStatement
 
-FIRST_UPDATE_WITHIN_S = 30.0
+FIRST_UPDATE_WITHIN_S = 60.0  # ssh, and a small board that starts a program
 
 
 class _OpenByDefault(TyperGroup):

@@ -1,5 +1,6 @@
 """A technician at a simulated camera: a recorder, `lamppost commission`, and the address it prints."""
 
+import os
 import re
 import subprocess
 import sys
@@ -61,11 +62,28 @@ def technician(folder: Path) -> Technician:
 
 
 @contextmanager
-def open_page(desk: Desk, who: Technician, out: Path, *more: str) -> Iterator[OpenPage]:
-    """Run `lamppost commission` at the desk's camera for as long as the block runs."""
-    command = [sys.executable, "-m", "provisioning", "commission", CAMERA, "--config", str(desk.camera.config)]
+def open_page(
+    desk: Desk, who: Technician, out: Path, *more: str, camera: str = CAMERA, programs: Path | None = None
+) -> Iterator[OpenPage]:
+    """Run `lamppost commission` at the desk's camera for as long as the block runs.
+
+    Args:
+        desk: Whose camera.
+        who: Who runs it.
+        out: Where proposals and the record go.
+        more: Further words of the command.
+        camera: The id that is asked for.
+        programs: A folder that is looked in first for programs, such as a fake `ssh`.
+
+    Raises:
+        AssertionError: It printed no address; the text is what it said.
+    """
+    command = [sys.executable, "-m", "provisioning", "commission", camera, "--config", str(desk.camera.config)]
     command += ["--key", str(who.key), "--passphrase-file", str(who.passphrase), "--out", str(out), *more]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    path = os.environ["PATH"] if programs is None else f"{programs}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PATH": path}
+    )
     assert process.stderr is not None
     said = []
     try:
