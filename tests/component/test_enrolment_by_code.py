@@ -22,7 +22,7 @@ from tests.fakes.enrolling import EnrollingCity, write_config
 from tests.tools.qr_scene import MODERATE, draw_code, spoil
 from tests.tools.qr_table import measure
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 RATE_HZ = 6
 SECONDS = 3
 
@@ -34,6 +34,8 @@ def test_a_code_of_half_the_height_is_read_within_three_seconds(size: tuple[int,
     assert rate.read == rate.trials
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_code_that_is_held_before_a_camera_enrols_it(tmp_path: Path) -> None:
     city = EnrollingCity(tmp_path / "city")
     with city.serving():
