@@ -12,6 +12,7 @@ Two builds of one commit are equal, byte for byte: no file carries a time but th
 
 import argparse
 import ast
+import functools
 import gzip
 import hashlib
 import importlib.metadata
@@ -112,6 +113,7 @@ class Target:
 # --- which libraries -------------------------------------------------------------------------
 
 
+@functools.cache
 def libraries(target: Target) -> Mapping[str, str]:
     """Return the name and locked requirement, with hashes, of every library the agent needs on `target`."""
     locked = dict(locked_requirements(target))
@@ -130,7 +132,8 @@ def libraries(target: Target) -> Mapping[str, str]:
     return dict(sorted(wanted.items()))
 
 
-def imported_by_the_agent() -> set[str]:
+@functools.cache
+def imported_by_the_agent() -> frozenset[str]:
     """Return the distributions whose modules some file of `agent/` imports."""
     owners = importlib.metadata.packages_distributions()
     found = set()
@@ -144,7 +147,7 @@ def imported_by_the_agent() -> set[str]:
             for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"agent"}:
                 if top not in FROM_THE_SYSTEM:
                     found.add(canonicalize_name(owners[top][0]))
-    return found
+    return frozenset(found)
 
 
 def locked_requirements(target: Target) -> Iterator[tuple[str, str]]:
