@@ -8,7 +8,7 @@ city (a hostile official or server). Every input must be accepted or refused wit
 `PolicyError`; anything else is printed with its seed and ends the run with status 1.
 
 The second and third kind are one input in `--deep-every`: each costs five hundred
-times what refusing a broken package does. Of the first kind, one in fifteen is still a
+times what refusing a broken package does. Of the first kind, one in five is still a
 package; `--verify-every 20` verifies one in twenty of those, and parses them all.
 """
 
