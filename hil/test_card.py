@@ -52,8 +52,11 @@ def test_a_full_card_stops_recording_with_a_reason_and_it_returns(camera: Camera
     # As root, so that not even what ext4 keeps for root is left.
     camera.shell.run(f"dd if=/dev/zero of={card}/full bs=1M 2>/dev/null; sync")
 
-    told = camera.wait_for("a full card in the status", lambda status: status.storage.state.value == "full")
-    assert told.storage.last_error
+    told = camera.wait_for(
+        "a full card in the status",
+        lambda status: status.state.value == "failed" and "bytes free" in status.decision.reason,
+    )
+    assert told.decision.reason.startswith("permitted, but not possible")
     assert camera.shell.run_check("systemctl is-active lamppost-recorder") == ["active"]  # it waits, it does not die
 
     camera.shell.run_check(f"rm {card}/full")
@@ -67,8 +70,8 @@ def test_a_card_that_turns_read_only_is_told_and_recording_returns(camera: Camer
     remount = f"nsenter --target {pid} --mount -- mount -o remount"
 
     camera.shell.run_check(f"mount -o remount,ro,abort {card} || {remount},ro {card} || mount -o remount,ro -f {card}")
-    told = camera.wait_for("a failed card in the status", lambda status: status.storage.state.value != "ok")
-    assert told.storage.last_error
+    told = camera.wait_for("a failed card in the status", lambda status: status.state.value == "failed")
+    assert "read-only" in told.decision.reason
 
     camera.shell.run_check(
         f"systemctl stop lamppost-recorder && umount {card} && mount -o noatime /dev/card {card}"

@@ -7,7 +7,7 @@ from provisioning.clock import wait
 
 # --force-confold: nobody answers a question on a pole; what was set there stays.
 INSTALL = "dpkg --install --force-confold /var/cache/lamppost-agent.deb"
-SECONDS = 900  # a package of 120 MB, unpacked on a busy machine
+SECONDS = 900.0  # a package of 120 MB, unpacked on a busy machine
 
 
 def state_of(camera: CameraStrategy) -> list[str]:
@@ -36,7 +36,7 @@ def test_an_upgrade_keeps_policy_keys_and_configuration_and_records_on(camera: C
 def test_a_power_cut_in_the_middle_of_an_upgrade_is_mended_by_the_next_one(camera: CameraStrategy) -> None:
     before = [line for line in state_of(camera) if "floors" not in line]
     camera.shell.run_check(f"nohup {INSTALL} > /root/upgrade.log 2>&1 &")
-    assert camera.shell.poll_until_success("grep -q Unpacking /root/upgrade.log", timeout=120, sleepduration=0.2)
+    assert camera.shell.poll_until_success("grep -q Unpacking /root/upgrade.log", timeout=120.0, sleepduration=0.2)
     wait(timedelta(seconds=5))
 
     camera.restart()
