@@ -6,6 +6,7 @@
 #   make fix     what the formatter and linter can mend by themselves
 #   make bench   speed and memory as ratios, measured side by side
 #   make cluster  install ejabberd and try the link on a cluster of two nodes
+#   make tpm     install swtpm and try the log's key in a TPM 2.0, in software
 #   make coverage  fail if a line or a branch of agent/core/policy is not tested
 #   make contract  the MQTT contract as a page for integrators, in dist/contract.html
 #   make page    put the age library that its lock names into the page that verifies evidence (needs npm)
@@ -28,7 +29,7 @@ READY   = $(VENV)/.ready
 APT     = age ffmpeg e2fsprogs mosquitto mtools chromium libpangoft2-1.0-0 python3-venv
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto mcopy chromium
 
-.PHONY: demo test check fix bench models page privacy cluster contract lock clean setup apt deb deb-twice hil
+.PHONY: demo test check fix bench models page privacy cluster tpm contract lock clean setup apt deb deb-twice hil
 
 setup: $(READY)
 
@@ -80,6 +81,14 @@ cluster: setup
 	  $$s systemctl mask --quiet ejabberd 2>/dev/null && echo "ejabberd's service stays off; sudo systemctl unmask ejabberd"; \
 	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends ejabberd >/dev/null; }
 	$(BIN)/pytest tests/system/test_ejabberd_cluster.py
+
+TPM = swtpm libtss2-dev libtss2-tcti-swtpm0 gcc
+tpm: setup
+	@command -v swtpm >/dev/null && test -e /usr/include/tss2/tss2_esys.h || { \
+	  if [ "$$(id -u)" = 0 ]; then s=; else s=sudo; fi; \
+	  $$s apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$s apt-get install -y -qq --no-install-recommends $(TPM) >/dev/null; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'tpm2-pytss>=3'
+	$(BIN)/pytest tests/contract/test_keyring_contract.py
 
 coverage: setup
 	@mkdir -p build
