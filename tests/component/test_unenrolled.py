@@ -13,12 +13,14 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.enrolment_files import EnrolmentFiles
 from agent.adapters.identity import Offices, identify, kept_claim, take_name
 from agent.adapters.led import SysfsLamp
+from agent.adapters.log_files import read_events
 from agent.config import Config
 from agent.core.enrolment.exchange import Order
 from agent.core.enrolment.signs import Stage
 from agent.core.video import I420, Plane, RawFrame
 from agent.errors import ConfigurationError
 from agent.link.enrol import Enrolment, LampPlayer, Standing, enrol
+from agent.recorder.retirement import retire
 from agent.recorder.unenrolled import LOOK_EVERY_US, ClaimSearch
 from tests.fakes.claims import Office, claim
 from tests.fakes.clock import FakeClock
@@ -160,6 +162,20 @@ def test_what_is_written_down_twice_a_second_does_not_wear_the_card(config: Conf
         camera.step()
 
     assert stage.stat().st_ino == before  # a new content is a new file
+
+
+def test_the_last_act_under_a_name_is_in_the_log(config: Config) -> None:
+    (config.policy.inbox / "enrolled.claim").write_bytes(OFFICE.sign(claim()))
+    take_name(config)
+    named = identify(config, config.state.folder)
+    assert named is not None
+
+    removed = retire(named)
+
+    assert removed == ["enrolled.claim"]
+    assert identify(config, config.state.folder) is None
+    events = list(read_events(config.state.folder / "log"))
+    assert [(event.kind, event.facts["camera"]) for event in events] == [("retired", "market-street-1")]
 
 
 class RecordingLamp:
