@@ -29,8 +29,8 @@ def request_path(folder: Path, window: str) -> Path:
 
 def put_request(folder: Path, request: AimingRequest) -> None:
     """Leave a request; one about the same window that still lies there is replaced. Raises StorageError."""
-    # The recorder's group may read it.
-    write_atomically(request_path(folder, request.window), request.to_bytes(), mode=0o640)
+    # The folder lets in the recorder and technicians only, and the recorder is not in their group.
+    write_atomically(request_path(folder, request.window), request.to_bytes(), mode=0o644)
 
 
 def take_request(folder: Path) -> AimingRequest | None:

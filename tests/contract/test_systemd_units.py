@@ -141,8 +141,11 @@ def test_the_folders_of_units_tmpfiles_and_configuration_are_the_same() -> None:
         line.split()[1] for line in (SYSTEMD / "lamppost.tmpfiles").read_text().splitlines() if line.startswith("d ")
     }
     shared = {config.storage.footage, config.state.folder, config.policy.inbox, config.policy.outbox}
+    asked = config.commissioning.folder
 
-    assert {Path(word) for word in written} == shared
+    assert {Path(word) for word in written} == {*shared, asked}
+    assert f"-{asked}" in values("lamppost-link.service", "InaccessiblePaths")
+    assert str(asked) in made
     assert {str(folder) for folder in (*shared, config.link.folder, config.state.folder / "keys")} <= made
     assert values("lamppost-link.service", "ReadWritePaths") == [f"{config.link.folder} {config.policy.inbox}"]
     assert values("lamppost-link.service", "ConditionPathExists") == [str(config.link.credential)]
