@@ -42,6 +42,7 @@ WAIVER = timedelta(seconds=12)  # on a busy desk, some of it is spent on the way
 STREET = "streetscene"
 SECOND_OF_FRAMES = 15
 LEARNING = timedelta(seconds=90)
+AGAIN = 9  # times
 OTHER_SOURCE = "streetscene:night"
 
 
@@ -102,6 +103,7 @@ def play(out: Path, *, source: str, say: Callable[[RenderableType], None], nets:
         say("a broker, and the backend beside it; two cameras enrol")
         with ExitStack() as running:
             fleet = running.enter_context(DemoFleet(Path(scratch) / "fleet", city.folder, utc_now))
+            source = _long_enough(source, Path(scratch))
             net = _net_in(nets, say)
             settings = {"LAMPPOST_DETECTOR__MODELS": str(nets.resolve())} if net and nets else {}
             camera = running.enter_context(_camera(Path(scratch), CAMERA, source, city, fleet, settings, say))
@@ -144,6 +146,17 @@ def _evidence(handed: HandedOver) -> str:
     missing = sum((gap.ends_at - gap.starts_at for gap in handed.statement.gaps), timedelta(0))
     segments, missing_s = len(handed.statement.segments), missing.total_seconds()
     return f"{segments} segments, {missing_s:.0f} s named as missing; it holds, and the prosecutor alone opens it"
+
+
+def _long_enough(source: str, scratch: Path) -> str:
+    """Return a film as a source that lasts for the demo: one that ends too soon is played again and again."""
+    if not source.startswith("file:"):
+        return source
+    film = Path(source.removeprefix("file:"))
+    again = scratch / f"again-and-again{film.suffix}"
+    command = ["ffmpeg", "-loglevel", "error", "-stream_loop", str(AGAIN), "-i", str(film), "-c", "copy", str(again)]
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - fixed words and a path
+    return f"file:{again}" if done.returncode == 0 else source
 
 
 def _net_in(folder: Path | None, say: Callable[[RenderableType], None]) -> str:
