@@ -73,6 +73,11 @@ class Catalogue:
         for _, track in groupby(self.segments, key=lambda segment: (segment.name.camera_id, segment.name.layer)):
             yield tuple(track)
 
+    def runs(self) -> Iterator[tuple[FoundSegment, ...]]:
+        """Yield the segments of each camera in the order of their numbers, which both layers share."""
+        for _, both in groupby(self.segments, key=lambda segment: segment.name.camera_id):
+            yield tuple(sorted(both, key=lambda one: (one.name.sequence, one.path)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -211,10 +216,16 @@ def _profile(header: Header) -> str:
 def lengths_at_most(catalogue: Catalogue) -> dict[Path, timedelta]:
     """Return how long segments can be at most, for those whose successor is there and starts soon enough."""
     lengths: dict[Path, timedelta] = {}
+    here = {(segment.name.camera_id, segment.name.sequence) for segment in catalogue.segments}
     for track in catalogue.tracks():
         for one, following in pairwise(track):
             length = following.name.started_at - one.name.started_at
-            if following.name.sequence == one.name.sequence + 1 and timedelta(0) < length <= LONGEST_SEGMENT:
+            # What stands between them is the other layer: the numbers are the camera's.
+            between = range(one.name.sequence + 1, following.name.sequence)
+            whole = following.name.sequence > one.name.sequence and all(
+                (one.name.camera_id, number) in here for number in between
+            )
+            if whole and timedelta(0) < length <= LONGEST_SEGMENT:
                 lengths[one.path] = length
     return lengths
 

@@ -107,15 +107,15 @@ def verdict(report: Report) -> LamppostError | None:
 def _faults_of_the_folder(catalogue: Catalogue) -> Iterator[LamppostError]:
     for path in catalogue.foreign:
         yield ForeignFileError(f"{path} stands among the footage and is no segment")
-    for track in catalogue.tracks():
-        for one, following in pairwise(track):
+    for run in catalogue.runs():
+        for one, following in pairwise(run):
             if one.name.sequence == following.name.sequence:
                 yield FootageError(f"{following.path} has the number of {one.path}")
 
 
 def _remarks_on_order(catalogue: Catalogue) -> Iterator[str]:
-    for track in catalogue.tracks():
-        for one, following in pairwise(track):
+    for run in catalogue.runs():
+        for one, following in pairwise(run):
             missing = following.name.sequence - one.name.sequence - 1
             if missing > 0:
                 yield f"{missing} segments are not here between {one.path.name} and {following.path.name}"

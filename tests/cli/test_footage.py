@@ -154,6 +154,32 @@ def test_list_tells_programs_all_it_knows(lamppost: Lamppost, footage: Path) -> 
     assert {(one["profile"], one["recipients"]) for one in told["segments"]} == {("X25519", 1)}
 
 
+def test_two_layers_share_their_numbers_and_nothing_is_missing_between_them(
+    lamppost: Lamppost, tmp_path: Path, key: Path
+) -> None:
+    folder = tmp_path / "both"
+    for number in range(3):
+        for layer in Layer:
+            file_segment(
+                folder,
+                [KEY.recipient],
+                started_at=NOON + 2 * number * SECOND,
+                sequence=2 * number + (layer is Layer.SEALED) + 1,
+                layer=layer,
+            )
+
+    told = lamppost("footage", "list", folder, "--json").json
+    verified = lamppost("footage", "verify", folder, "--identity", key, "--json").json
+
+    assert [one["at_most_s"] for one in told["segments"]] == [2.0, 2.0, None] * 2
+    assert verified["remarks"] == []
+    assert verified["faults"] == []
+
+    segment(folder, 3).unlink()
+    (remark,) = lamppost("footage", "verify", folder, "--identity", key, "--json").json["remarks"]
+    assert remark.startswith("1 segments are not here between")
+
+
 def test_list_names_the_post_quantum_profile(lamppost: Lamppost, tmp_path: Path) -> None:
     recipients = [PostQuantumIdentity.generate().recipient for _ in range(2)]
     file_segment(tmp_path, recipients, started_at=NOON, sequence=1, layer=Layer.SEALED)
@@ -701,7 +727,7 @@ def test_verify_with_a_key_finds_a_finished_segment_that_ends_within_a_fragment(
 def test_verify_checks_a_sealed_layer_as_far_as_it_goes_for_who_opens_the_rest(
     lamppost: Lamppost, footage: Path, key: Path, tmp_path: Path
 ) -> None:
-    sealed = file_segment(footage, [STRANGER.recipient], started_at=NOON, sequence=1, layer=Layer.SEALED)
+    sealed = file_segment(footage, [STRANGER.recipient], started_at=NOON, sequence=4, layer=Layer.SEALED)
 
     beside_the_rest = lamppost("footage", "verify", footage, "--identity", key)
     alone = lamppost("footage", "verify", sealed, "--identity", key)
