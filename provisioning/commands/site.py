@@ -8,9 +8,12 @@ import typer
 from pydantic import ValidationError
 
 from agent.core.enrolment.claim import Address
+from agent.core.policy.charter import parse_charter
+from agent.core.policy.clauses import check_site
 from agent.core.policy.documents import Location, Site
 from agent.errors import ClaimFormatError, UsageError
 from provisioning.authority import desk, files
+from provisioning.authority.city import CityFolder, read_city
 from provisioning.backend.ca import MAX_PEM_BYTES
 from provisioning.enrolment.desk_folder import DeskFolder, Fleet
 from provisioning.enrolment.service import ENROL_PORT
@@ -62,6 +65,7 @@ def add(  # noqa: PLR0913 - one option for each word of a site's record
     purchase: Annotated[str | None, typer.Option(help="Purchase reference (RB-3).")] = None,
     precision_m: Annotated[int, typer.Option(help="How exactly the public list says where it is, in metres.")] = 50,
     status: Annotated[str | None, typer.Option(help="What is declared true of it, such as vacant (SL-T1-5).")] = None,
+    city: Annotated[Path | None, typer.Option(help="Hold the record against this city's charter at once.")] = None,
     folder: FolderOption = DEFAULT_DESK,
 ) -> None:
     """Record a site, or change its record; `site show` prints it as a grant's file wants it."""
@@ -83,6 +87,8 @@ def add(  # noqa: PLR0913 - one option for each word of a site's record
         raise UsageError(f"site {where}: {first['msg'].lower()}") from error
     except ValueError as error:  # a number that is none; pydantic's error is a ValueError, too, and was told above
         raise UsageError(f"--at {at!r} is no LATITUDE,LONGITUDE") from error
+    if city is not None:
+        check_site(parse_charter(read_city(CityFolder(path=city)).charter), record)
     changed = DeskFolder(folder).keep_site(record)
     desk.say(f"{site}: {name}{'' if changed else '; nothing new'}")
 

@@ -18,7 +18,7 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.qr import read_codes
 from agent.core.enrolment.exchange import Answer
 from agent.core.enrolment.signs import Stage
-from agent.errors import ClaimSignatureError, EnrolmentError, LamppostError, UsageError
+from agent.errors import ClaimSignatureError, ClauseViolationError, EnrolmentError, LamppostError, UsageError
 from agent.link.enrol import Enrolment
 from provisioning import __main__ as lamppost
 from provisioning.authority.keys import KeyCard, make_key
@@ -28,8 +28,9 @@ from provisioning.enrolment.desk_folder import read_work_order
 from provisioning.enrolment.recovery import Fate, recover
 from provisioning.enrolment.transport import Half
 from tests.fakes.cabled import CabledCamera
+from tests.fakes.city import recording_city
 from tests.fakes.claims import Office
-from tests.fakes.enrolling import EnrollingCity, camera_config
+from tests.fakes.enrolling import EnrollingCity, camera_config, utc_now
 
 PASSPHRASE = "four words nobody joins"
 SECRET = "the passphrase of the city"
@@ -80,7 +81,7 @@ class Town:
         return CabledCamera(config)
 
 
-def add_site(run: Run, desk: Path, *words: str) -> str:
+def add_site(run: Run, desk: Path, *words: str | Path) -> str:
     return run(
         "site", "add", "market-street", "--desk", desk, "--name", 'Market "Street"', "--at", "38.627,-90.1994",
         "--kind", "intersection", "--basis", "sustained-criminal-activity", "--statement", "Nineteen robberies.",
@@ -112,6 +113,21 @@ def test_a_site_that_is_none_is_refused(run: Run, tmp_path: Path, words: list[st
         add_site(run, tmp_path, *words)
 
     assert not (tmp_path / "sites").exists()
+
+
+def test_a_site_whose_reason_the_charter_does_not_know_is_refused_at_once(run: Run, tmp_path: Path) -> None:
+    town = recording_city(now=utc_now())
+    (tmp_path / "policy.bundle").write_bytes(town.publish())
+
+    for basis, known in (("sustained-criminal-activity", True), ("a-hunch", False)):
+        words = ["--city", tmp_path / "policy.bundle", "--purchase", "PO-1", "--basis", basis]
+        if known:
+            add_site(run, tmp_path, *words)
+        else:
+            with pytest.raises(ClauseViolationError, match="a-hunch"):
+                add_site(run, tmp_path, *words)
+
+    assert json.loads(run("site", "list", "--desk", tmp_path, "--json"))[0]["basis"] == "sustained-criminal-activity"
 
 
 def test_a_work_order_has_a_code_that_reads_and_its_secrets_are_not_in_it(run: Run, town: Town, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from agent.core.policy.documents import (
     Hold,
     Restriction,
     Revocation,
+    Site,
     SuspendRecipient,
     Waiver,
     WidenPeople,
@@ -103,7 +104,7 @@ def _check_grant(charter: Charter, grant: Grant) -> None:
     _check_recipients(charter, grant, use)
     _check_sharing(charter, grant, use)
     _check_retention(charter, grant)
-    _check_site(charter, grant)
+    check_site(charter, grant.site)
     _check_models(charter, grant)
 
 
@@ -182,8 +183,13 @@ def _check_retention(charter: Charter, grant: Grant) -> None:
         _refuse("JC-24", "an extended retention names its area and its end")
 
 
-def _check_site(charter: Charter, grant: Grant) -> None:
-    rule, site = charter.sites, grant.site
+def check_site(charter: Charter, site: Site) -> None:
+    """Pass if a site's record shows what the charter wants to see (RB-2, RB-3).
+
+    Raises:
+        ClauseViolationError: It does not, and by which clause.
+    """
+    rule = charter.sites
     if site.basis not in rule.bases:
         _refuse(rule.source, f"site basis {site.basis} is asked for, expected one of {_listed(rule.bases)}")
     if rule.purchase_reference and site.purchase_reference is None:
