@@ -63,15 +63,33 @@ def serve(
 
 
 @app.command()
-def pending(backend: BackendOption, *, as_json: desk.JsonOption = False) -> None:
+def pending(
+    backend: BackendOption,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are settled: enrolled, or spoilt.")] = False,
+    as_json: desk.JsonOption = False,
+) -> None:
     """List cameras that wait for somebody to read their code. Only a camera shows its code; this does not."""
-    waiting = EnrolmentDesk(BackendFolder(path=backend), []).pending()
+    city_desk = EnrolmentDesk(BackendFolder(path=backend), [])
+    shown = city_desk.records() if every else city_desk.pending()
     if as_json:
-        asked = [{"camera_id": one.camera_id, "site": one.site, "asked": len(one.asks)} for one in waiting]
-        desk.write_json(asked)
+        desk.write_json(
+            [
+                {
+                    "camera_id": one.camera_id,
+                    "site": one.site,
+                    "state": one.state.value,
+                    "asked": len(one.asks),
+                    "confirmed_by": one.confirmed_by,
+                    "issued_at": None if one.issued_at is None else one.issued_at.isoformat(),
+                }
+                for one in shown
+            ]
+        )
         return
-    rows = ((one.camera_id, one.site, str(len(one.asks)), f"{one.asks[0].asked_at:%H:%M:%S}") for one in waiting)
-    desk.show_table(f"{len(waiting)} waiting", ("camera", "site", "asked by", "since"), rows)
+    rows = ((one.camera_id, one.site, one.state.value, str(len(one.asks)), one.confirmed_by or "—") for one in shown)
+    title = f"{len(shown)} {'claims' if every else 'waiting'}"
+    desk.show_table(title, ("camera", "site", "state", "asked with the code", "confirmed by"), rows)
 
 
 @app.command()

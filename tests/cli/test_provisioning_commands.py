@@ -219,6 +219,8 @@ def test_the_code_that_a_camera_shows_is_confirmed_from_the_laptop(run: Run, tow
     assert [one["camera_id"] for one in json.loads(pending)] == ["cam-6"]
     assert code not in pending
     assert "cam-6 is enrolled" in said
+    settled = json.loads(run("enrol", "pending", "--backend", town.city.folder.path, "--all", "--json"))
+    assert [one["confirmed_by"] for one in settled if one["camera_id"] == "cam-6"] == ["order"]
     assert waiting.step().stage is Stage.ENROLLED
 
 
