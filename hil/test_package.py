@@ -51,13 +51,16 @@ def test_a_power_cut_in_the_middle_of_an_upgrade_is_mended_by_the_next_one(camer
 
 def test_a_version_that_cannot_read_the_policy_is_refused_and_nothing_changes(camera: CameraStrategy) -> None:
     floors = "/var/lib/lamppost/state/policy/floors.json"
-    camera.shell.run_check(f"cp -a {floors} /root/floors.json")
+    # A recorder of this version writes its own format when it stops; one that wrote a newer format is what is meant.
+    camera.shell.run_check(f"systemctl stop lamppost-recorder && cp -a {floors} /root/floors.json")
     camera.shell.run_check(f"""sed -i 's/"format": *1/"format": 2/' {floors} && grep -q '"format": *2' {floors}""")
 
     _, said, status = camera.shell.run(INSTALL, timeout=SECONDS)
 
-    camera.shell.run_check(f"cp -a /root/floors.json {floors}")
+    running = camera.shell.run_check("systemctl is-active lamppost-recorder lamppost-link; true")
+    camera.shell.run_check(f"systemctl stop lamppost-recorder && cp -a /root/floors.json {floors}")
     assert status != 0
+    assert running == ["active", "active"]  # what was there before goes on
     assert "the policy in use has format 2, this version understands up to 1" in "\n".join(said)
     assert camera.shell.run_check("dpkg-query --show --showformat='${db:Status-Status}' lamppost-agent") == [
         "installed"
