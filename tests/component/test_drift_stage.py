@@ -55,7 +55,9 @@ def raw(analysis: Luma | None, pts_us: int) -> RawFrame:
     pixels = I420.blank(SIZE)
     for plane in (pixels.y, pixels.u, pixels.v):
         plane[...] = 128
-    return RawFrame(pixels=pixels, pts_us=pts_us, captured_at=NOON, analysis=analysis)
+    # A plane of its own for each frame, as from a camera: the masker fills it when it is done.
+    own = None if analysis is None else analysis.copy()
+    return RawFrame(pixels=pixels, pts_us=pts_us, captured_at=NOON, analysis=own)
 
 
 class Rig:
