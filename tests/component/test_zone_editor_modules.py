@@ -89,7 +89,7 @@ def test_the_modules_keep_their_own_promises(node: str) -> None:
 
 def test_the_page_shows_exactly_the_blocks_that_the_recorder_hides(node: str, tmp_path: Path) -> None:
     source = random.Random(7)
-    drawn = [(simple_polygon(source, size), size) for size in SIZES for _ in range(120)]
+    drawn = [(simple_polygon(source, size), size) for size in SIZES for _ in range(60)]
     drawn += [
         ([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)], SIZES[0]),
         ([(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], SIZES[3]),
