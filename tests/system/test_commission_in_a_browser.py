@@ -30,7 +30,7 @@ from tests.tools.npm_package import install
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a browser, a camera and two programs on a busy machine
 
 AXE = "axe-core@4.14.1"
 WINDOW = ((0.55, 0.2), (0.75, 0.22), (0.74, 0.5), (0.56, 0.48))
