@@ -4,6 +4,7 @@ What is played here is what the commands do: each person signs with their own ke
 only, drafts travel as bytes, and the backend publishes what is signed.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -38,6 +39,7 @@ OFFICIALS = {
     "custodian": "Jun Okafor",
 }
 APPROVERS = ("city-manager", "it-director", "police-chief")
+WIDE = (16, 9)
 GARDEN: dict[str, Any] = {
     "what": "zones",
     "view": {"aspect_width": 16, "aspect_height": 9, "rotation_degrees": 0},
@@ -55,6 +57,7 @@ class DemoCity:
 
     def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
         self._now = now
+        self._shape = WIDE
         self._folder = CityFolder(path=folder / "city")
         self.identity = PostQuantumIdentity.generate()
         self._keys = {office: self._make_key(folder / office, office, name) for office, name in OFFICIALS.items()}
@@ -97,15 +100,19 @@ class DemoCity:
         fields = {"layer": "masked", "keeps": "default", "days": days, "ends_at": self._now() + timedelta(days=20)}
         self._alone("custodian", compose("epochs", EpochKeys, act, self._city(), fields))
 
-    def grant(self, net: str = "") -> None:
+    def grant(self, net: str = "", shape: tuple[int, int] = WIDE) -> None:
         """Let the police chief draft a grant, and all three approvers sign it, one after the other.
 
         Args:
             net: SHA-256 of the net that may look for people; none if it is empty.
+            shape: Of the picture, width to height: private areas drawn over another shape would hide all of it.
         """
+        self._shape = shape
         now = self._now().replace(microsecond=0)
         window = f'starts_at = "{now.isoformat()}"\nends_at = "{(now + timedelta(days=30)).isoformat()}"\n'
         text = window.replace("+00:00", "Z") + GRANT.read_text(encoding="utf-8")
+        for side, length in zip(("width", "height"), shape, strict=True):
+            text = re.sub(rf"aspect_{side} = \d+", f"aspect_{side} = {length}", text)
         if net:
             text += f'\n[[models]]\nsha256 = "{net}"\nname = "people and vehicles"\noutputs = ["boxes", "classes"]\n'
         document = compose_grant(text, self._city(), now=now, issued_by="police-chief")
@@ -114,7 +121,9 @@ class DemoCity:
     def restrict(self) -> None:
         """Let the city manager alone add a private area."""
         act = Act(office="city-manager", reason="The family at No. 17 complained.", now=self._now())
-        fields = {"cameras": [CAMERA], "narrows": [GARDEN]}
+        width, height = self._shape
+        view = {**GARDEN["view"], "aspect_width": width, "aspect_height": height}
+        fields = {"cameras": [CAMERA], "narrows": [{**GARDEN, "view": view}]}
         self._alone("city-manager", compose("restriction", Restriction, act, self._city(), fields))
 
     def waive(self, duration: timedelta) -> datetime:

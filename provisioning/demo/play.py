@@ -6,6 +6,7 @@ camera, opens everything, and hands it to a prosecutor.
 """
 
 import hashlib
+import math
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import av
 import cv2
 from rich.console import RenderableType
 
@@ -26,7 +28,7 @@ from provisioning.authority.files import write_whole
 from provisioning.backend.store import CameraRecord
 from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import CameraDidNotError, DemoCamera, Usage, children_usage
-from provisioning.demo.city import CAMERA, OTHER_CAMERA, DemoCity
+from provisioning.demo.city import CAMERA, OTHER_CAMERA, WIDE, DemoCity
 from provisioning.demo.fleet import HOST, DemoFleet
 from provisioning.demo.handing_over import HandedOver, hand_over
 from provisioning.demo.look import KeptSegment, frame_at, open_all
@@ -108,7 +110,7 @@ def play(out: Path, *, source: str, say: Callable[[RenderableType], None], nets:
             settings = {"LAMPPOST_DETECTOR__MODELS": str(nets.resolve())} if net and nets else {}
             camera = running.enter_context(_camera(Path(scratch), CAMERA, source, city, fleet, settings, say))
             running.enter_context(_camera(Path(scratch), OTHER_CAMERA, OTHER_SOURCE, city, fleet, settings, say))
-            acts, lost = _perform(city, camera, fleet, say, net)
+            acts, lost = _perform(city, camera, fleet, say, net, _shape_of(source))
         say("opening what the card holds, with a key that never was on the camera")
         kept = open_all(camera.footage, [city.identity])
         moments = _look(acts, kept, city.identity, camera, source, Path(scratch))
@@ -157,6 +159,16 @@ def _long_enough(source: str, scratch: Path) -> str:
     command = ["ffmpeg", "-loglevel", "error", "-stream_loop", str(AGAIN), "-i", str(film), "-c", "copy", str(again)]
     done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - fixed words and a path
     return f"file:{again}" if done.returncode == 0 else source
+
+
+def _shape_of(source: str) -> tuple[int, int]:
+    """Return width to height of what a film shows, in small numbers; the simulated street is wide."""
+    if not source.startswith("file:"):
+        return WIDE
+    with av.open(source.removeprefix("file:")) as film:
+        shown = film.streams.video[0].codec_context
+        width, height = shown.width // 2 * 2, shown.height // 2 * 2
+    return width // math.gcd(width, height), height // math.gcd(width, height)
 
 
 def _net_in(folder: Path | None, say: Callable[[RenderableType], None]) -> str:
@@ -210,7 +222,12 @@ class Loss:
 
 
 def _perform(
-    city: DemoCity, camera: DemoCamera, fleet: DemoFleet, say: Callable[[RenderableType], None], net: str
+    city: DemoCity,
+    camera: DemoCamera,
+    fleet: DemoFleet,
+    say: Callable[[RenderableType], None],
+    net: str,
+    shape: tuple[int, int],
 ) -> tuple[list[Act], Loss]:
     """Let everything happen; return the moments to look at, in order."""
     acts: list[Act] = []
@@ -229,7 +246,7 @@ def _perform(
     )
 
     say("three officials sign a grant, one after the other")
-    city.grant(net)
+    city.grant(net, shape)
     _obeyed(camera, lambda state: state is RecordingState.RECORDING)
     say("the camera learns what stands still; until then it hides the whole picture")
     _learned(camera, say)
