@@ -108,7 +108,7 @@ def test_what_was_confirmed_opens_and_little_is_lost(camera: CameraStrategy, cut
 def test_the_private_zone_is_filled_in_every_frame_from_boot_on(
     camera: CameraStrategy, cuts: list[Cut], pictures: Path
 ) -> None:
-    frames = 0
+    frames = shown = 0
     for segment in kept_by(camera):
         for number, frame in enumerate(decode(segment, [camera.identity])):
             luma = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)[:, :ZONE_COLUMNS]
@@ -116,5 +116,7 @@ def test_the_private_zone_is_filled_in_every_frame_from_boot_on(
             if number == 0:
                 cv2.imwrite(str(pictures / f"{frame.captured_at:%H%M%S.%f}.png"), frame.picture)
             frames += 1
-    print(f"\n{frames} frames looked at; the fill is {FILL_Y}")
+            shown += bool(np.ptp(cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)) > 40)
+    # After a start the whole frame is filled until the scene has been learned; cuts that come sooner see nothing else.
+    print(f"\n{frames} frames looked at, {shown} of them show some of the street; the fill is {FILL_Y}")
     assert frames > 0
