@@ -64,8 +64,8 @@ LASTING = 10 if IN_MINUTES else 3  # how many of them are released, and held
 SIZE, RATE_HZ = FrameSize(320, 180), 5
 DAY = timedelta(days=1)
 FILL_TOLERANCE = 12  # of 255: coded twice
-LEAST_PSNR_DB = 28.0  # of the composed picture against the street; measured 33
-LEAST_GAIN_DB = 3.0  # over the masked one, in the frames in which somebody is hidden
+LEAST_PSNR_DB = 35.0  # of the composed picture against the street; measured 43
+LEAST_GAIN_DB = 10.0  # over the masked one, in the frame in which most is hidden; measured 34
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if IN_MINUTES else 240)]
 
@@ -168,6 +168,11 @@ class Life:
         """Return the masked layer, oldest first."""
         return [one for one in find_segments(place).segments if one.name.layer is Layer.MASKED]
 
+    def masked_identities(self) -> list[Identity]:
+        """Return what opens the masked layer, also when it was recorded around midnight."""
+        days = sorted({one.name.started_at.date() for one in self.masked(self.copies[1])})
+        return [self.desks.masked_identity(day) for day in days]
+
     def minutes(self, first: int, last: int) -> tuple[datetime, datetime]:
         """Return the span from minute `first` to `last` of the story, a hair inside of their segments."""
         shown = [one for one in self.masked(self.copies[1]) if one.name.started_at >= self.began + LEARNED]
@@ -192,7 +197,7 @@ class Life:
             The street's picture that both films begin with, the masked film, the composed one.
         """
         keys = self.folder / "investigator.keys"
-        mine = [self.desks.masked_identity(self.began.date()), self.desks.investigator]
+        mine = [*self.masked_identities(), self.desks.investigator]
         keys.write_text("".join(f"{one.reveal()}\n" for one in mine), encoding="utf-8")
         masked, composed = self.folder / "masked.mp4", self.folder / "composed.mp4"
         start, end = (at.isoformat() for at in span)
@@ -207,7 +212,6 @@ class Life:
         """Hand the masked layer to a prosecution, and take the folder to another machine."""
         log = self.folder / "card" / "state" / "log"
         witnessed = cosign_checkpoint((log / "checkpoint").read_bytes(), WITNESS_KEY, WITNESS.sign, now=self.now)
-        days = {one.name.started_at.date() for one in self.masked(self.card)}
         key = official("custodian")
         export(
             order(starts_at=span[0], ends_at=span[1], recipient=self.party.recipient, expires_at=self.now + 90 * DAY),
@@ -215,7 +219,7 @@ class Life:
             custodian=Custodian(
                 card=key.card,
                 unlock=lambda: key,
-                identities=lambda: [self.desks.masked_identity(day) for day in sorted(days)],
+                identities=self.masked_identities,
             ),
             city_log=self.desks.city_log,
             sources=Sources(
@@ -334,12 +338,14 @@ def _shows_who_was_hidden(life: Life, released: Path, span: tuple[datetime, date
     private = np.zeros((rows, columns), np.bool_)
     private[...] = np.kron(BlockMask.from_zones(SIZE, zones).grid, np.ones((16, 16), np.bool_))
     private = private[: SIZE.height_px, : SIZE.width_px]
-    gains = []
+    gains, near = [], []
     street = islice(luma(life.film), first, None)
     for was, hidden, shown in zip(street, luma(masked), luma(composed), strict=False):
         assert np.abs(shown[private] - FILL_Y).max() <= FILL_TOLERANCE
-        assert psnr_db(shown[~private], was[~private]) >= LEAST_PSNR_DB
-        gains.append(psnr_db(shown[~private], was[~private]) - psnr_db(hidden[~private], was[~private]))
+        near.append(psnr_db(shown[~private], was[~private]))
+        gains.append(near[-1] - psnr_db(hidden[~private], was[~private]))
     assert len(gains) >= (span[1] - span[0]).total_seconds() * RATE_HZ
-    print(f"\n{len(gains)} frames; up to {max(gains):.1f} dB nearer to the street than the masked layer")  # noqa: T201 - the result
+    told = f"{len(gains)} frames, at least {min(near):.1f} dB; up to {max(gains):.1f} dB more than the masked layer"
+    print(f"\n{told}")  # noqa: T201 - the result
+    assert min(near) >= LEAST_PSNR_DB
     assert max(gains) >= LEAST_GAIN_DB
