@@ -21,7 +21,7 @@ needs_the_net = pytest.mark.skipif(
 def played(name: str) -> Score:
     (film,) = (film for film in films(SIZE) if film.name == name)
     score = Score()
-    footage = play(film.camera, frames=FRAMES, view=film.view, people=PeopleMode.SCENE)
+    footage = play(film.camera, frames=FRAMES, view=film.view, people=PeopleMode.SCENE, reference=film.reference())
     for number, picture in enumerate(footage.pictures):
         truth, masked = film.truth(number), masked_pixels(picture)
         assert truth is not None
