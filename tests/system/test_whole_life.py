@@ -20,6 +20,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import expect
 
 from agent.adapters.ring import Ring, RingSettings
 from agent.adapters.streetscene import StreetSceneCamera
@@ -49,6 +50,7 @@ from provisioning.evidence.judging import judge
 from provisioning.footage.catalogue import FoundSegment, find_segments
 from provisioning.footage.opening import open_segment
 from provisioning.release.opening import open_release
+from tests.fakes.browser import opened_page, started_chromium
 from tests.fakes.clock import FakeClock
 from tests.fakes.documents import CAMERA, WIDE, grant, hold
 from tests.fakes.event_log import MemoryLog
@@ -56,6 +58,7 @@ from tests.fakes.exhibits import WITNESS, WITNESS_KEY, city_with_sharing, order
 from tests.fakes.officials import enact, official
 from tests.fakes.releasing import HOLDERS, Releasing
 
+PAGE = Path(__file__).resolve().parents[2] / "provisioning/web/evidence/verify.html"
 IN_MINUTES = os.environ.get("LAMPPOST_WHOLE_LIFE") == "minutes"
 MINUTE = timedelta(seconds=60 if IN_MINUTES else 2)
 LEARNED = timedelta(seconds=32)  # for thirty seconds the people mask proves what is scene, and hides the whole picture
@@ -328,6 +331,12 @@ def test_footage_lives_as_long_as_the_law_says_and_no_copy_longer(life: Life) ->
     documents = documents_of(read_city(life.city).documents).values()
     charter = life.desks.authority.charter
     assert without_receipt(published_recipients(documents), [receipt.says], charter, life.now) == ()
+
+    # Last, because it is skipped without a browser: the page says the same of the export, offline.
+    with started_chromium() as browser, opened_page(browser, offline=True) as page:
+        page.goto(PAGE.as_uri())
+        page.get_by_label("choose it").set_input_files(elsewhere)
+        expect(page.get_by_role("status")).to_have_text("It is what it claims to be.")
 
 
 def _shows_who_was_hidden(life: Life, released: Path, span: tuple[datetime, datetime]) -> None:
