@@ -23,6 +23,7 @@ _PAPER = (250, 250, 250)
 _INK = (32, 30, 28)
 _SOFT_INK = (110, 105, 100)
 _DARK = (38, 34, 32)
+_UNKNOWN = "as only the camera saw it: it cannot be drawn again"
 _FONT = "sans"
 _TITLE_SIZE, _HEAD_SIZE, _WORD_SIZE = 26, 17, 14
 _REGULAR, _BOLD = 400, 600  # weights of the variable font
@@ -62,7 +63,7 @@ def contact_sheet(title: str, subtitle: str, moments: Sequence[Moment]) -> Pictu
         _write(sheet, f"{number + 1}  {moment.headline}", (left, top + 26), _HEAD_SIZE, _BOLD, _INK)
         _write(sheet, moment.words, (left, top + 48), _WORD_SIZE, _REGULAR, _SOFT_INK)
         scene_top = top + _CAPTION_PX
-        _place(sheet, moment.scene, (left, scene_top), "the street", "")
+        _place(sheet, moment.scene, (left, scene_top), "the street", _UNKNOWN)
         _place(sheet, moment.kept, (left, scene_top + TILE_HEIGHT_PX + _GAP_PX), "kept", moment.why_dark)
     return sheet
 
