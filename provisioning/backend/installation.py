@@ -14,7 +14,6 @@ Everything is made from the authority and a few words, so that `init` after a lo
 needs the authority's folder back and nothing else.
 """
 
-import hashlib
 import os
 import signal
 from collections.abc import Sequence
@@ -23,8 +22,6 @@ from datetime import datetime
 from pathlib import Path, PurePath
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.errors import UsageError
 from provisioning.authority import files, pkcs8
@@ -38,7 +35,6 @@ from provisioning.backend.ca import (
     make_private_key,
 )
 from provisioning.backend.home_assistant import PREFIX, READER_NAME, READS
-from provisioning.backend.witness import Witness
 from provisioning.broker import ejabberd
 from provisioning.broker.mosquitto import Broker, Reader, mosquitto_acl, mosquitto_conf
 
@@ -176,28 +172,6 @@ def announce_to_home_assistant(folder: BackendFolder, authority: FleetAuthority,
     files.make_folder(place, mode=files.PRIVATE_FOLDER)
     _install_credential(place / "client.pem", place / "client.key", pem, issued)
     return place
-
-
-def open_witness(folder: BackendFolder) -> Witness:
-    """Return the witness of cameras' logs; its key is made if there is none yet.
-
-    Raises:
-        StorageError: The disk refuses.
-        SignatureError: The key is not one.
-    """
-    place = folder.witness
-    files.make_folder(place, mode=files.PRIVATE_FOLDER)
-    with files.locked(place / ".lock"):
-        key_file = place / "witness.key"
-        if not key_file.exists():
-            made = Ed25519PrivateKey.generate()
-            pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            files.write_new(key_file, pem, mode=files.PRIVATE)
-        key = pkcs8.open_private_key(files.read_capped(key_file, max_bytes=MAX_PEM_BYTES), None)
-    name = f"lamppost/witness/{hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:16]}"
-    witness = Witness(place, name, key)
-    files.write_whole(place / "witness.vkey", f"{witness.key}\n".encode())
-    return witness
 
 
 def configure_broker(folder: BackendFolder, authority: FleetAuthority, listening: Listening) -> Path:

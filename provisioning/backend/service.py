@@ -20,12 +20,13 @@ from provisioning.authority.city import CityFolder, read_city, refresh
 from provisioning.backend.ca import CRL_LIFE, FleetAuthority
 from provisioning.backend.collector import Turn, collect
 from provisioning.backend.home_assistant import discovery
-from provisioning.backend.installation import BackendFolder, open_witness, reload_broker, renew_own, write_acl
+from provisioning.backend.installation import BackendFolder, reload_broker, renew_own, write_acl
 from provisioning.backend.orders import go_on_with_renewal, start_catching_up, start_renewal, to_send
 from provisioning.backend.publisher import Release, ReleaseWatch, messages_for
 from provisioning.backend.session import RECEIVE_MAXIMUM, BrokerSession
 from provisioning.backend.store import Store
 from provisioning.backend.vouching import vouch
+from provisioning.backend.witness import open_witness
 
 # From a release that was replaced to its publishing, at most; a look costs one stat().
 TURN = timedelta(milliseconds=20)
@@ -83,7 +84,7 @@ class Backend:
         self._folder = folder
         self._city = city
         self._authority = FleetAuthority(folder.authority)
-        self._witness = open_witness(folder)
+        self._witness = open_witness(folder.witness)
         self._store = store
         self._session = session
         self._now = now

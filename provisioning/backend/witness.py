@@ -23,12 +23,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.core.log.checkpoint import Checkpoint, cosign_checkpoint, open_checkpoint, witnessed_at
 from agent.core.log.merkle import Frontier, leaf_hash, verify_consistency
 from agent.core.log.note import MAX_NOTE_BYTES, KeyKind, VerifierKey
 from agent.errors import LogForkedError, LogGapError, LogRewoundError
-from provisioning.authority import files
+from provisioning.authority import files, pkcs8
+
+MAX_KEY_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,3 +200,24 @@ class Witness:
 
     def _path(self, log: VerifierKey) -> Path:
         return self._folder / f"{sha256(str(log).encode()).hexdigest()[:32]}.checkpoint"
+
+
+def open_witness(place: Path) -> Witness:
+    """Return the witness that lives in a folder; folder and key are made if there are none yet.
+
+    Raises:
+        StorageError: The disk refuses.
+        SignatureError: The key is not one.
+    """
+    files.make_folder(place, mode=files.PRIVATE_FOLDER)
+    with files.locked(place / ".lock"):
+        key_file = place / "witness.key"
+        if not key_file.exists():
+            made = Ed25519PrivateKey.generate()
+            pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            files.write_new(key_file, pem, mode=files.PRIVATE)
+        key = pkcs8.open_private_key(files.read_capped(key_file, max_bytes=MAX_KEY_BYTES), None)
+    name = f"lamppost/witness/{sha256(key.public_key().public_bytes_raw()).hexdigest()[:16]}"
+    witness = Witness(place, name, key)
+    files.write_whole(place / "witness.vkey", f"{witness.key}\n".encode())
+    return witness

@@ -1,4 +1,7 @@
-"""`lamppost log`: verify a camera's log as it lies on its card, and its footage against it. Offline, without keys."""
+"""`lamppost log`: verify a camera's log as it lies on its card, and its footage against it; be a witness of it.
+
+Offline; to verify takes no keys.
+"""
 
 import json
 import os
@@ -11,6 +14,10 @@ import typer
 from agent.core.log.leaf import parse_leaf
 from agent.core.log.note import VerifierKey, parse_verifier_key
 from agent.errors import CheckpointFormatError, LeafFormatError, UsageError
+from provisioning.authority import files
+from provisioning.backend.witness import open_witness
+from provisioning.clock import precise_now
+from provisioning.evidence.camera_log import CameraLog
 from provisioning.footage.accounting import account, disagreements
 
 app = typer.Typer(no_args_is_help=True)
@@ -61,6 +68,36 @@ def verify(
         sys.stderr.write("lamppost: hint: the key is the log's own word; give the one you know with --key\n")
     if wrong:
         raise typer.Exit(os.EX_DATAERR)
+
+
+@app.command()
+def cosign(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The log's folder: a card, or a copy of it.")],
+    *,
+    key: Annotated[str, typer.Option("--key", help="The log's key: name+id+base64. Its own word will not do.")],
+    witness: Annotated[
+        Path, typer.Option(help="Your folder: your key, and what you saw of each log. Made if need be.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the cosigned checkpoint goes; evidence export takes it.")],
+) -> None:
+    """Vouch, with a key of your own, that a log goes on from where you saw it last.
+
+    For an auditor, or whoever else the city does not employ: a witness that the city's
+    own backend is proves less. Nothing is cosigned that is shorter than it was, or another.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder")
+    log_key = parse_verifier_key(key)
+    account(folder, log_key)
+    log, mine = CameraLog(folder, log_key), open_witness(witness)
+    before = mine.seen(log_key)
+    seen = before.checkpoint.size if before is not None else 0
+    proof = log.consistency_proof(seen) if 0 < seen < log.checkpoint.size else ()
+    cosigned = mine.cosign_by_proof(log.note, log_key, proof=proof, now=precise_now().replace(microsecond=0))
+    files.write_whole(out, cosigned.note)
+    since = f"goes on from the {seen} seen at {before.at:%Y-%m-%d %H:%M} UTC" if before else "seen for the first time"
+    sys.stdout.write(f"{out}: {log.checkpoint.origin} with {log.checkpoint.size} leaves, {since}\n")
+    sys.stderr.write(f"lamppost: hint: who verifies needs your key: --witness {mine.key}\n")
 
 
 def own_word(folder: Path) -> VerifierKey:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,14 +15,18 @@ from typer.testing import CliRunner, Result
 from agent.adapters.disk import Disk
 from agent.adapters.log_files import MAX_LINE_BYTES
 from agent.adapters.tile_log import TileLog
-from agent.core.log.checkpoint import log_key
+from agent.core.log.checkpoint import log_key, open_checkpoint, witnessed_at
 from agent.core.log.leaf import Event, encode_leaf
+from agent.core.log.note import parse_verifier_key
 from agent.errors import (
+    CheckpointFormatError,
     CheckpointSignatureError,
     LamppostError,
     LogDamagedError,
     LogForkedError,
     LogGapError,
+    LogRewoundError,
+    ProofError,
     UsageError,
 )
 from provisioning.commands.log import app
@@ -201,3 +206,83 @@ def test_a_log_that_names_no_key_and_a_folder_that_is_none_are_refused(card: Pat
 
     assert isinstance(refusal(run(card)), UsageError)
     assert isinstance(refusal(run(card / "nowhere")), UsageError)
+
+
+# --- a witness of one's own -------------------------------------------------------
+
+
+def add_leaves(card: Path, kind: str = "boot") -> None:
+    with TileLog(card / "log", "cam-07", MemoryKeyring(), disk=QuickDisk()) as log:
+        for _ in range(3):
+            log.append(kind, NOON)
+        log.publish()
+
+
+def cosign(card: Path, auditor: Path) -> Result:
+    options = ["--key", str(KEY), "--witness", str(auditor), "--out", str(auditor.with_suffix(".checkpoint"))]
+    return CliRunner().invoke(app, ["cosign", str(card / "log"), *options], catch_exceptions=True)
+
+
+def test_an_auditor_vouches_for_a_log_that_goes_on(card: Path, tmp_path: Path) -> None:
+    auditor = tmp_path / "auditor"
+    first = cosign(card, auditor)
+    add_leaves(card)
+
+    then = cosign(card, auditor)
+
+    assert f"{LEAVES + 3} leaves, seen for the first time" in first.stdout
+    assert f"{LEAVES + 6} leaves, goes on from the {LEAVES + 3} seen at" in then.stdout
+    key = parse_verifier_key((auditor / "witness.vkey").read_text().strip())
+    note = auditor.with_suffix(".checkpoint").read_bytes()
+    assert open_checkpoint(note, KEY).size == LEAVES + 6
+    assert witnessed_at(note, key)
+    assert f"--witness {key}" in then.stderr
+    assert (auditor / "witness.key").stat().st_mode & 0o777 == 0o600
+
+
+def put_back(card: Path, earlier: Path) -> None:
+    shutil.rmtree(card / "log")
+    shutil.copytree(earlier, card / "log")
+
+
+def test_an_auditor_does_not_vouch_for_a_log_that_was_put_back(card: Path, tmp_path: Path) -> None:
+    shutil.copytree(card / "log", tmp_path / "earlier")
+    add_leaves(card)
+    cosign(card, tmp_path / "auditor")
+    vouched = (tmp_path / "auditor.checkpoint").read_bytes()
+    put_back(card, tmp_path / "earlier")
+
+    refused = refusal(cosign(card, tmp_path / "auditor"))
+
+    assert isinstance(refused, LogRewoundError)
+    assert f"missing: leaves {LEAVES + 3} to {LEAVES + 5}" in str(refused)
+    assert (tmp_path / "auditor.checkpoint").read_bytes() == vouched
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_an_auditor_does_not_vouch_for_another_tree_of_the_same_beginning(
+    card: Path, tmp_path: Path, more: int
+) -> None:
+    shutil.copytree(card / "log", tmp_path / "earlier")
+    add_leaves(card)
+    cosign(card, tmp_path / "auditor")
+    vouched = (tmp_path / "auditor.checkpoint").read_bytes()
+    put_back(card, tmp_path / "earlier")
+    for _ in range(more):
+        add_leaves(card, "other")
+
+    refused = refusal(cosign(card, tmp_path / "auditor"))
+
+    assert isinstance(refused, LogForkedError if more == 1 else ProofError)
+    assert (tmp_path / "auditor.checkpoint").read_bytes() == vouched
+
+
+def test_an_auditor_takes_nobodys_word_for_the_key(card: Path, tmp_path: Path) -> None:
+    stranger = log_key("cam-07", MemoryKeyring(7).public)
+    options = ["--key", str(stranger), "--witness", str(tmp_path / "auditor"), "--out", str(tmp_path / "out")]
+
+    refused = refusal(CliRunner().invoke(app, ["cosign", str(card / "log"), *options]))
+
+    assert isinstance(refused, CheckpointFormatError | CheckpointSignatureError)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "auditor").exists()

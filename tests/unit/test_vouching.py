@@ -13,10 +13,9 @@ from agent.core.log.leaf import Event, encode_leaf
 from agent.core.log.merkle import Frontier
 from agent.core.messages.log import CosignedCheckpoint, SignedCheckpoint
 from provisioning.backend.health import Severity, assess
-from provisioning.backend.installation import BackendFolder, open_witness
 from provisioning.backend.store import LogRecord, Store, Transaction
 from provisioning.backend.vouching import vouch
-from provisioning.backend.witness import Witness, add_leaves
+from provisioning.backend.witness import Witness, add_leaves, open_witness
 from tests.fakes.payloads import NOON
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -59,7 +58,7 @@ def fleet(store: Store) -> Iterator[Transaction]:
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     (tmp_path / "backend").mkdir()
-    return open_witness(BackendFolder(path=tmp_path / "backend"))
+    return open_witness(tmp_path / "backend")
 
 
 def arrive(fleet: Transaction, leaves: list[bytes], *, first: int = 0) -> None:
@@ -104,9 +103,9 @@ def test_the_same_checkpoint_again_gets_the_same_cosignature(fleet: Transaction,
 def test_after_a_restart_or_a_lost_memory_it_goes_on(fleet: Transaction, witness: Witness, tmp_path: Path) -> None:
     arrive(fleet, HONEST)
     cosigned(fleet, signed(HONEST[:90]), witness)
-    again = open_witness(BackendFolder(path=tmp_path / "backend"))
+    again = open_witness(tmp_path / "backend")
     (tmp_path / "empty").mkdir()
-    forgetful = open_witness(BackendFolder(path=tmp_path / "empty"))
+    forgetful = open_witness(tmp_path / "empty")
 
     assert str(again.key) == str(witness.key)
     assert cosigned(fleet, signed(HONEST), again) is not None
