@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
+from agent.core.log.checkpoint import open_checkpoint
 from agent.core.log.leaf import parse_leaf
-from agent.core.log.note import VerifierKey, parse_verifier_key
-from agent.errors import CheckpointFormatError, LeafFormatError, UsageError
+from agent.core.log.note import MAX_NOTE_BYTES, VerifierKey, parse_verifier_key
+from agent.errors import CheckpointFormatError, LeafFormatError, LogForkedError, LogGapError, UsageError
 from provisioning.authority import files
 from provisioning.backend.witness import open_witness
 from provisioning.clock import precise_now
@@ -75,10 +76,11 @@ def cosign(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The log's folder: a card, or a copy of it.")],
     *,
     key: Annotated[str, typer.Option("--key", help="The log's key: name+id+base64. Its own word will not do.")],
-    witness: Annotated[
-        Path, typer.Option(help="Your folder: your key, and what you saw of each log. Made if need be.")
-    ],
+    witness: Annotated[Path, typer.Option(help="Your folder: your key, and what you saw. Made if need be.")],
     out: Annotated[Path, typer.Option(help="Where the cosigned checkpoint goes; evidence export takes it.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Cosign this one, which another witness has seen, not the newest.")
+    ] = None,
 ) -> None:
     """Vouch, with a key of your own, that a log goes on from where you saw it last.
 
@@ -89,14 +91,21 @@ def cosign(
         raise UsageError(f"{folder} is no folder")
     log_key = parse_verifier_key(key)
     account(folder, log_key)
-    log, mine = CameraLog(folder, log_key), open_witness(witness)
+    log = CameraLog(folder, log_key)
+    note = log.note if checkpoint is None else files.read_capped(checkpoint, max_bytes=MAX_NOTE_BYTES)
+    meant = open_checkpoint(note, log_key)
+    if meant.size > log.checkpoint.size:
+        raise LogGapError(f"{folder} has {log.checkpoint.size} leaves, and the checkpoint is of {meant.size}")
+    if log.root(meant.size) != meant.root:
+        raise LogForkedError(f"the log signed a tree of {meant.size} leaves that is not the one in {folder}")
+    mine = open_witness(witness)
     before = mine.seen(log_key)
     seen = before.checkpoint.size if before is not None else 0
-    proof = log.consistency_proof(seen) if 0 < seen < log.checkpoint.size else ()
-    cosigned = mine.cosign_by_proof(log.note, log_key, proof=proof, now=precise_now().replace(microsecond=0))
+    proof = log.consistency_proof(seen, meant.size) if 0 < seen < meant.size else ()
+    cosigned = mine.cosign_by_proof(note, log_key, proof=proof, now=precise_now().replace(microsecond=0))
     files.write_whole(out, cosigned.note)
     since = f"goes on from the {seen} seen at {before.at:%Y-%m-%d %H:%M} UTC" if before else "seen for the first time"
-    sys.stdout.write(f"{out}: {log.checkpoint.origin} with {log.checkpoint.size} leaves, {since}\n")
+    sys.stdout.write(f"{out}: {meant.origin} with {meant.size} leaves, {since}\n")
     sys.stderr.write(f"lamppost: hint: who verifies needs your key: --witness {mine.key}\n")
 
 

@@ -67,9 +67,13 @@ class CameraLog:
         """Return what shows leaf `index` to be in the tree of the checkpoint."""
         return inclusion_proof(self._tree, index, self.checkpoint.size)
 
-    def consistency_proof(self, old: int) -> tuple[bytes, ...]:
-        """Return what shows the tree of `old` leaves to be the beginning of the checkpoint's."""
-        return consistency_proof(self._tree, old, self.checkpoint.size)
+    def consistency_proof(self, old: int, new: int | None = None) -> tuple[bytes, ...]:
+        """Return what shows the tree of `old` leaves to be the beginning of that of `new`, or of the checkpoint's."""
+        return consistency_proof(self._tree, old, self.checkpoint.size if new is None else new)
+
+    def root(self, size: int) -> bytes:
+        """Return the root of the tree of the first `size` leaves."""
+        return root(self._tree, size)
 
     def _files(self) -> list[tuple[int, Path]]:
         try:

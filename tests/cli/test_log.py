@@ -218,8 +218,8 @@ def add_leaves(card: Path, kind: str = "boot") -> None:
         log.publish()
 
 
-def cosign(card: Path, auditor: Path) -> Result:
-    options = ["--key", str(KEY), "--witness", str(auditor), "--out", str(auditor.with_suffix(".checkpoint"))]
+def cosign(card: Path, auditor: Path, *more: str) -> Result:
+    options = ["--key", str(KEY), "--witness", str(auditor), "--out", str(auditor.with_suffix(".checkpoint")), *more]
     return CliRunner().invoke(app, ["cosign", str(card / "log"), *options], catch_exceptions=True)
 
 
@@ -238,6 +238,30 @@ def test_an_auditor_vouches_for_a_log_that_goes_on(card: Path, tmp_path: Path) -
     assert witnessed_at(note, key)
     assert f"--witness {key}" in then.stderr
     assert (auditor / "witness.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_witnesses_vouch_for_the_same_checkpoint(card: Path, tmp_path: Path) -> None:
+    cosign(card, tmp_path / "backend")
+    add_leaves(card)
+
+    told = cosign(card, tmp_path / "auditor", "--checkpoint", str(tmp_path / "backend.checkpoint"))
+
+    assert f"{LEAVES + 3} leaves, seen for the first time" in told.stdout
+    note = (tmp_path / "auditor.checkpoint").read_bytes()
+    for who in ("backend", "auditor"):
+        assert witnessed_at(note, parse_verifier_key((tmp_path / who / "witness.vkey").read_text().strip()))
+
+
+def test_an_auditor_does_not_vouch_for_leaves_that_are_not_there(card: Path, tmp_path: Path) -> None:
+    shutil.copytree(card / "log", tmp_path / "earlier")
+    add_leaves(card)
+    cosign(card, tmp_path / "backend")
+    put_back(card, tmp_path / "earlier")
+
+    refused = refusal(cosign(card, tmp_path / "auditor", "--checkpoint", str(tmp_path / "backend.checkpoint")))
+
+    assert isinstance(refused, LogGapError)
+    assert not (tmp_path / "auditor").exists()
 
 
 def put_back(card: Path, earlier: Path) -> None:
