@@ -25,11 +25,13 @@ READY   = $(VENV)/.ready
 # What apt must bring, and why: age opens our files in a test as a stranger would,
 # ffmpeg plays and measures them, e2fsprogs makes the small disks of the fault tests,
 # mosquitto is the broker the link is tried against, mtools writes on cards, chromium opens our pages as a person would;
-# libpangoft2 sets the type of PDF reports; Debian's own Python comes without venv.
-APT     = age ffmpeg e2fsprogs mosquitto mtools chromium libpangoft2-1.0-0 python3-venv
+# driven by Playwright, whose Node needs libatomic; libpangoft2 sets the type of PDF reports;
+# Debian's own Python comes without venv.
+APT     = age ffmpeg e2fsprogs mosquitto mtools chromium libatomic1 libpangoft2-1.0-0 python3-venv
 NEEDS   = age ffmpeg mkfs.ext4 mosquitto mcopy chromium
+LIBRARIES = libatomic.so.1 libpangoft2-1.0.so.0
 
-.PHONY: demo test check fix bench models page privacy cluster tpm contract lock clean setup apt deb deb-twice hil
+.PHONY: demo test check fix bench models page privacy coverage cluster tpm contract lock clean setup apt deb deb-twice hil
 
 setup: $(READY)
 
@@ -43,6 +45,7 @@ $(READY): requirements-dev.lock pyproject.toml | apt
 
 apt:
 	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; for n in $(NEEDS); do command -v $$n >/dev/null || missing=yes; done; \
+	for n in $(LIBRARIES); do ldconfig -p | grep -q $$n || missing=yes; done; \
 	test -n "$(PYTHON)" || missing=yes; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then s=; elif sudo -n true 2>/dev/null; then s=sudo; else \

@@ -29,13 +29,14 @@ def running_postgresql() -> Iterator[str]:
 
     Nothing is synced: what a power cut does to PostgreSQL is not ours to test.
     """
+    place = programs()  # first: where PostgreSQL is not, its user is not either
     folder = Path(tempfile.mkdtemp(prefix="lamppost-pg-"))  # short: a socket's path has 107 bytes
     as_whom: dict[str, object] = {}
     if os.geteuid() == 0:  # it does not run as root
         shutil.chown(folder, SUPERUSER, SUPERUSER)
         as_whom = {"user": SUPERUSER, "group": SUPERUSER, "extra_groups": []}
     data, log = folder / "data", folder / "log"
-    control = [str(programs() / "pg_ctl"), "--pgdata", str(data), "--log", str(log), "--wait", "-t", str(PATIENCE_S)]
+    control = [str(place / "pg_ctl"), "--pgdata", str(data), "--log", str(log), "--wait", "-t", str(PATIENCE_S)]
     options = f"-k {folder} -c listen_addresses='' -c fsync=off -c synchronous_commit=off -c shared_buffers=8MB"
 
     def run(*command: str) -> None:
@@ -44,7 +45,7 @@ def running_postgresql() -> Iterator[str]:
         assert done.returncode == 0, done.stdout + done.stderr + said
 
     run(
-        str(programs() / "initdb"),
+        str(place / "initdb"),
         "--pgdata",
         str(data),
         "--username",
