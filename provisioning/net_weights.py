@@ -50,7 +50,7 @@ def fetch(folder: Path) -> Path:
 
 
 def _packed(scratch: Path) -> bytes:
-    command = [*_npm(), "pack", PACKAGE, "--silent", "--pack-destination", str(scratch)]
+    command = [*_npm(), "pack", PACKAGE, "--loglevel=error", "--pack-destination", str(scratch)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)  # noqa: S603 - fixed words
     except (OSError, subprocess.TimeoutExpired) as error:
