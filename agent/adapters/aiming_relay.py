@@ -53,14 +53,14 @@ def relay(folder: Path, requests: int, updates: int) -> None:
             with suppress(StorageError):  # then the window closes when its time is over
                 put_request(folder, first[0].model_copy(update={"act": Act.CLOSE}))
         connection.settimeout(_CLOSE_WITHIN_S)
-        with suppress(OSError):
+        with suppress(OSError):  # a recorder that is gone has closed it, too
             while connection.recv(_READ_BYTES):  # until the recorder has closed it
                 pass
 
 
 def _carry(connection: socket.socket, folder: Path, lines: "_Lines", updates: int) -> None:
     """Carry both ways until one of the ends is gone."""
-    with selectors.DefaultSelector() as waiting, suppress(OSError):
+    with selectors.DefaultSelector() as waiting, suppress(OSError):  # an end that is gone ends the carrying
         waiting.register(connection, selectors.EVENT_READ)
         waiting.register(lines.descriptor, selectors.EVENT_READ)
         while not lines.ended:
@@ -77,7 +77,7 @@ def _carry(connection: socket.socket, folder: Path, lines: "_Lines", updates: in
 def _connect(connection: socket.socket, folder: Path, asked: AimingRequest) -> None:
     path = socket_path(folder, asked.window)
     for _ in range(int(_OPEN_WITHIN_S / _GLANCE_S)):
-        with suppress(OSError):
+        with suppress(OSError):  # not there yet: asked again, and refused in words when the time is over
             connection.connect(str(path))
             return
         with suppress(MessageFormatError, StorageError):

@@ -75,7 +75,7 @@ class LogFiles:
         except OSError as error:
             self.close()
             raise storage_error("open the log in", folder, error) from error
-        except BaseException:
+        except BaseException:  # whatever it is goes on, without the lock
             self.close()
             raise
 

@@ -17,7 +17,7 @@ from agent.adapters.keyring import credential, credentials_folder, open_keyring
 from agent.adapters.keyring_otp import OtpKeyring
 from agent.adapters.keyring_tpm import TpmKeyring
 from agent.adapters.tile_log import TileLog
-from agent.errors import LogDamagedError
+from agent.errors import LogDamagedError, StorageError
 from agent.ports import Keyring
 
 _log = logging.getLogger(__name__)
@@ -71,10 +71,20 @@ def _keyring(path: Path, kept_in: Kept) -> Keyring:
 def _set_aside(state: Path, key: Path, now: datetime) -> None:
     """Rename the key, and then the log: with the log away and the key still there, the key would sign another tree."""
     mark = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
-    for path in (state / key, state / _FOLDER):
-        aside = path.with_name(f"{path.name}.{mark}")
-        try:
-            path.rename(aside)
-            sync_directory(path.parent)
-        except OSError as error:
-            raise storage_error("set aside", path, error) from error
+    key, log = state / key, state / _FOLDER
+    key_aside = key.with_name(f"{key.name}.{mark}")
+    _move(key, key_aside)
+    try:
+        _move(log, log.with_name(f"{log.name}.{mark}"))
+    except StorageError:
+        if log.exists():  # or each try, two seconds apart, would leave one more key on a card that fails
+            _move(key_aside, key)
+        raise
+
+
+def _move(path: Path, to: Path) -> None:
+    try:
+        path.rename(to)
+        sync_directory(to.parent)
+    except OSError as error:
+        raise storage_error("set aside", path, error) from error

@@ -123,3 +123,26 @@ def test_a_camera_that_keeps_its_key_elsewhere_from_now_on_begins_another_log(
         assert log.key.name == first
 
     assert (state / "keys" / "log.pem").read_bytes() == in_a_file  # what it signed stays what it was
+
+
+def test_a_log_that_cannot_be_set_aside_keeps_its_key_however_often_it_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, 3)
+    put_back_an_earlier_card(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    key = (tmp_path / "keys" / "log.pem").read_bytes()
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path == tmp_path / "log":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    for _ in range(3):
+        with pytest.raises(StorageError, match="cannot set aside"):
+            open_device_log(tmp_path, "pole-7", now=NOON)
+
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "keys" / "log.pem").read_bytes() == key
