@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from agent.adapters.process_exit import leave
 from agent.errors import EnrolmentPendingError, LamppostError, UsageError
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ def main() -> None:
     """Run one command and exit with its status."""
     arguments = _parser().parse_args()
     try:
-        sys.exit(arguments.command(arguments))
+        status = arguments.command(arguments)
     except LamppostError as error:
         sys.stderr.write(f"lamppost-agent: error: {error}\n")
         if error.hint:
             sys.stderr.write(f"lamppost-agent: hint: {error.hint}\n")
-        sys.exit(error.exit_status)
+        status = error.exit_status
+    leave(status)
 
 
 def _parser() -> argparse.ArgumentParser:
