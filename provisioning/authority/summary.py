@@ -37,6 +37,7 @@ from agent.core.policy.documents import (
     Revocation,
     SuspendModel,
     SuspendRecipient,
+    Target,
     Waiver,
     WidenPeople,
     WidenPicture,
@@ -176,6 +177,18 @@ def hours_words(schedule: Sequence[Opening]) -> str:
     return "; ".join(f"{' '.join(opening.days)} {opening.opens} to {opening.closes}" for opening in schedule)
 
 
+def _reported(grant: Grant) -> str:
+    aims = {target.metric: target_words(target) for target in grant.targets}
+    return ", ".join(f"{each} ({aims[each]})" if each in aims else each for each in grant.metrics) or "nothing"
+
+
+def target_words(target: Target) -> str:
+    """Return what a metric is to come to, in words."""
+    if target.at_least is not None:
+        return f"at least {target.at_least:,} a year"
+    return f"at most {target.at_most:,} a year"
+
+
 def _grant(grant: Grant, charter: Charter) -> tuple[str, list[Line]]:
     use = charter.use(grant.intended_use)
     title = f"Grant {grant.id} lets {_cameras(grant.cameras)} record at {grant.site.public_name}"
@@ -197,7 +210,7 @@ def _grant(grant: Grant, charter: Charter) -> tuple[str, list[Line]]:
         ("Shared", _shared(grant, charter)),
         ("Live view", "nobody" if grant.live is LiveView.NONE else "the public"),
         ("Models", ", ".join(f"{m.name} ({m.sha256[:12]}…, {' '.join(m.outputs)})" for m in grant.models) or "none"),
-        ("Reports", ", ".join(grant.metrics) or "nothing"),
+        ("Reports", _reported(grant)),
         ("Site", _site(grant)),
     ]
     if grant.case is not None:

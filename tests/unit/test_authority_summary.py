@@ -30,6 +30,7 @@ from agent.core.policy.documents import (
     Span,
     SuspendModel,
     SuspendRecipient,
+    Target,
     Waiver,
     WidenPicture,
     WidenRetention,
@@ -79,6 +80,7 @@ EVERYTHING: dict[str, Any] = {
     "sharing": (Sharing(row="law-enforcement", basis="court-order"),),
     "live": LiveView.PUBLIC,
     "metrics": ("hours-recorded",),
+    "targets": (Target(metric="hours-recorded", at_least=8000),),
     "models": (ListedModel(sha256="ab" * 32, name="boxes", outputs=("boxes",)),),
     "lifts": ("r-2026-001",),
 }
@@ -98,6 +100,14 @@ def test_every_field_of_a_grant_shows_on_its_page(field: str) -> None:
 
 def test_no_field_of_a_grant_is_forgotten_here() -> None:
     assert set(Grant.model_fields) == {*EVERYTHING, *TOGETHER, *ALWAYS_THE_SAME}
+
+
+def test_what_a_metric_is_to_come_to_shows_beside_it() -> None:
+    least = grant(targets=(Target(metric="hours-recorded", at_least=8000),))
+    most = grant(targets=(Target(metric="hours-recorded", at_most=3000),))
+
+    assert "hours-recorded (at least 8,000 a year)" in dict(page(least).lines)["Reports"]
+    assert "hours-recorded (at most 3,000 a year)" in dict(page(most).lines)["Reports"]
 
 
 def test_originals_and_who_opens_them_show() -> None:

@@ -12,6 +12,7 @@ from agent.core.policy.documents import (
     DrawnOver,
     Opening,
     SuspendRecipient,
+    Target,
     WidenRetention,
     canonical_document,
     parse_document,
@@ -103,7 +104,7 @@ def test_a_document_without_a_written_reason_is_refused(document: Document, reas
 
 @pytest.mark.parametrize("document", EVERY_KIND, ids=kind_of)
 def test_every_field_must_be_there(document: Document) -> None:
-    for field in type(document).model_fields:
+    for field in type(document).model_fields.keys() - {"targets"}:
         with pytest.raises(PolicyError):
             parse_document(without(document, field))
 
@@ -135,6 +136,34 @@ def test_a_grant_of_sound_is_refused() -> None:
         parse_document(altered(grant(), audio=True))
     with pytest.raises(DocumentFormatError, match="audio"):
         parse_document(altered(grant(), audio=0))
+
+
+def test_a_grant_may_say_what_its_metrics_are_to_come_to() -> None:
+    aimed = grant(targets=(Target(metric="hours-recorded", at_least=8000),))
+
+    assert parse_document(canonical_document(aimed)) == aimed
+    assert b"targets" not in canonical_document(grant())  # what was signed before there were targets keeps its bytes
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"metric": "hours-recorded"}, "either"),
+        ({"metric": "hours-recorded", "at_least": 1, "at_most": 2}, "either"),
+        ({"metric": "hours-recorded", "at_least": -1}, "at_least"),
+        ({"metric": "smiles", "at_least": 1}, "SL-2.5"),
+    ],
+)
+def test_a_target_has_one_bound_and_is_for_what_is_reported(target: dict[str, object], words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        parse_document(altered(grant(), targets=[target]))
+
+
+def test_a_metric_has_one_target() -> None:
+    target = {"metric": "hours-recorded", "at_least": 1}
+
+    with pytest.raises(ClauseViolationError, match="twice"):
+        parse_document(altered(grant(), targets=[target, target]))
 
 
 @pytest.mark.parametrize("mode", ["with-case", "in-area"])

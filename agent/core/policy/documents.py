@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_
 
 from agent.core.policy.decision import LiveView, Originals, PeopleMode
 from agent.core.policy.refusals import clause_of, first_problem
-from agent.core.policy.strict_json import canonical, check
+from agent.core.policy.strict_json import MAX_EXACT_INTEGER, canonical, check
 from agent.core.policy.words import (
     MAX_LIST,
     Day,
@@ -163,6 +163,26 @@ class Sharing(Strict):
 
     row: Slug
     basis: Slug
+
+
+class Target(Strict):
+    """What one metric is to come to in a year, so that the yearly report can say whether it did (SL-2.5).
+
+    Attributes:
+        metric: One of those that the grant reports.
+        at_least: The least that serves the purpose; None where `at_most` is told.
+        at_most: The most that is accepted.
+    """
+
+    metric: Slug
+    at_least: Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER)] | None = None
+    at_most: Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER)] | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError(f"the target of {self.metric} needs either at_least or at_most")
+        return self
 
 
 class ListedModel(Strict):
@@ -335,8 +355,17 @@ class Document(Strict):
         return hashlib.sha256(canonical_document(self)).hexdigest()
 
 
+def _is_empty(targets: tuple[Target, ...]) -> bool:
+    return not targets
+
+
 class Grant(Document):
-    """Permission to record, by all approving offices together (RB-1)."""
+    """Permission to record, by all approving offices together (RB-1).
+
+    Attributes:
+        targets: What the metrics are to come to. Not spelled where there are none: grants that were signed before
+            there were targets keep their bytes.
+    """
 
     kind: Literal["grant"]
     ends_at: Instant
@@ -362,6 +391,7 @@ class Grant(Document):
     sharing: Annotated[tuple[Sharing, ...], Field(max_length=MAX_LIST)]
     live: LiveView
     metrics: AnySlugs
+    targets: Annotated[tuple[Target, ...], Field(max_length=MAX_LIST, exclude_if=_is_empty)] = ()
     models: Annotated[tuple[ListedModel, ...], Field(max_length=MAX_LIST)]
     lifts: AnySlugs
 
@@ -380,6 +410,9 @@ class Grant(Document):
             raise ClauseViolationError("JC-12", "no_zones_statement contradicts the private areas that are drawn")
         if (self.originals is Originals.SEALED) != bool(self.originals_recipients):
             raise ClauseViolationError("JC-11", "sealed originals and originals_recipients go together")
+        aimed_at = [target.metric for target in self.targets]
+        if len(set(aimed_at)) < len(aimed_at) or not set(aimed_at) <= set(self.metrics):
+            raise ClauseViolationError("SL-2.5", "a target is for a metric that is not reported, or given twice")
         return self
 
 
