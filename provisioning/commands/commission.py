@@ -31,6 +31,7 @@ from provisioning.commissioning.bench import Bench
 from provisioning.commissioning.camera_side import CameraSide, behind_ssh, here
 from provisioning.commissioning.certificate import make_certificate
 from provisioning.commissioning.signed import MAX_BYTES, SignedStatement
+from provisioning.ssh import Remembered, unreachable
 
 FIRST_UPDATE_WITHIN_S = 60.0  # ssh, and a small board that starts a program
 
@@ -70,8 +71,8 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
     """
     if host is None and config is None:
         raise UsageError("which camera?", hint="--host ADDRESS over the cable, or --config FILE on this machine")
-    if host is not None and host.startswith("-"):
-        raise UsageError(f"{host!r} is no host")
+    remembered = Remembered.of_camera(camera)
+    child = here(config) if host is None and config is not None else behind_ssh(host or "", config, remembered)
     with _bound(listen, port) as listening:  # before a window is opened that nobody could look through
         signer = open_key(key, desk.passphrase_from(passphrase_file))
         files.make_folder(out)
@@ -82,9 +83,11 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
             who=signer.card.name,
             until=utc_now() + timedelta(minutes=minutes),
         )
-        with CameraSide(_command(host, config), asked) as side:
+        with CameraSide(child, asked) as side:
             first = side.wait_newer(0, FIRST_UPDATE_WITHIN_S)
             if first is None:
+                if host is not None and (said := side.out_of_reach()) is not None:
+                    raise unreachable(host, said, remembered)
                 raise AimingRefusedError(
                     side.over() or "the camera shows nothing", hint="lamppost-agent status says more"
                 )
@@ -97,14 +100,6 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
         sys.stdout.write(f"{path}\n")
     if not any(path.name.endswith(".record.json") for path in bench.written):
         desk.say("no record was signed: the camera counts as not commissioned")
-
-
-def _command(host: str | None, config: Path | None) -> tuple[str, ...]:
-    if host is not None:
-        return behind_ssh(host, config)
-    if config is not None:
-        return here(config)
-    raise UsageError("which camera?")
 
 
 def _serve(side: CameraSide, bench: Bench, listening: socket.socket, *, until: datetime) -> None:

@@ -19,6 +19,7 @@ from provisioning.clock import precise_now, wait
 from provisioning.enrolment.desk_folder import read_work_order
 from provisioning.enrolment.steps import Carrying, Provisioning, Step, Told, plan
 from provisioning.enrolment.transport import FolderTransport, SshTransport, Transport
+from provisioning.ssh import Remembered
 from provisioning.words import words
 
 app = typer.Typer()
@@ -64,7 +65,11 @@ def provision(  # noqa: PLR0913 - one option for each way to go
     desk.confirm("Go on?", yes=yes or as_json)
     carrying = None if carry is None else Carrying(out=carry, back=answer)
     provisioning = Provisioning(
-        order, _transport(host, folder, order, image, source), now=precise_now, wait=wait, carrying=carrying
+        order,
+        _transport(host, folder, order, work.claimed().id, image, source),
+        now=precise_now,
+        wait=wait,
+        carrying=carrying,
     )
     began = precise_now()
     done = list(_run(provisioning, quiet=as_json))
@@ -74,9 +79,13 @@ def provision(  # noqa: PLR0913 - one option for each way to go
         _end_screen(work.camera_id, done, precise_now() - began)
 
 
-def _transport(host: str | None, folder: Path | None, order: Path, image: Path, source: str) -> Transport:
+def _transport(
+    host: str | None, folder: Path | None, order: Path, claim_id: str, image: Path, source: str
+) -> Transport:
     if host is not None:
-        return SshTransport(host, order.with_suffix(".known-hosts").absolute())
+        # A board that takes another's place comes with another work order, under the same name.
+        remembered = Remembered(file=order.with_suffix(".known-hosts").absolute(), name=claim_id)
+        return SshTransport(host, remembered)
     return FolderTransport(folder or Path(), image, source)
 
 

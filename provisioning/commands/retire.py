@@ -12,6 +12,7 @@ from provisioning.backend.installation import BackendFolder, revoke_camera
 from provisioning.clock import utc_now
 from provisioning.commands.diagnose import HostOption, VirtualOption, transport_to
 from provisioning.enrolment.transport import Half, Transport
+from provisioning.ssh import Remembered
 from provisioning.words import words
 
 app = typer.Typer()
@@ -41,7 +42,7 @@ def retire(
         return
     desk.confirm("Go on?", yes=yes)
     if cabled:
-        _forget(transport_to(host, folder), camera)
+        _forget(transport_to(host, folder, Remembered.of_camera(camera)), camera)
     if backend is not None:
         place = BackendFolder(path=backend)
         authority = FleetAuthority(place.authority)

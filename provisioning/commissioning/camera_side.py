@@ -6,6 +6,7 @@ this process dies, the child's stdin ends and the recorder closes the window.
 """
 
 import contextlib
+import shlex
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from agent.core.masking.blocks import BlockGrid, grid_shape
 from agent.core.messages.aiming import Act, AimingRequest, AimingUpdate
 from agent.core.video import FrameSize
 from agent.errors import AimingRefusedError, MessageFormatError
+from provisioning.ssh import SSH_FAILED, Remembered, command
 
 _LEAVE_WITHIN_S = 15.0
 
@@ -46,37 +48,39 @@ def here(config: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "agent", "aim", "--config", str(config.resolve()))
 
 
-def behind_ssh(host: str, config: Path | None) -> tuple[str, ...]:
-    """Return the command that shows a camera behind `ssh`, which asks for nothing: a page cannot answer."""
-    remote = ("lamppost-agent", "aim", *(() if config is None else ("--config", str(config))))
-    return ("ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "--", host, *remote)
+def behind_ssh(host: str, config: Path | None, remembered: Remembered) -> tuple[str, ...]:
+    """Return the command that shows a camera behind ssh. Raises UsageError: the host is none."""
+    words = ("lamppost-agent", "aim", *(() if config is None else ("--config", str(config))))
+    return (*command(host, remembered), shlex.join(words))
 
 
 class CameraSide:
     """An open window; a context that closes it.
 
     Args:
-        command: The child; see `here` and `behind_ssh`.
+        child: Its command; see `here` and `behind_ssh`.
         asked: The request that opens the window.
 
     Raises:
         AimingRefusedError: The child cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], asked: AimingRequest) -> None:
+    def __init__(self, child: Sequence[str], asked: AimingRequest) -> None:
         self._asked = asked
         self._change = threading.Condition()
         self._latest: Seen | None = None
         self._over = ""
+        self._complaint = ""
         try:
             self._child = subprocess.Popen(  # noqa: S603 - our own agent, or ssh, with words that are no options
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
-            raise AimingRefusedError(f"cannot start {command[0]}: {error.strerror}") from error
+            raise AimingRefusedError(f"cannot start {child[0]}: {error.strerror}") from error
         self._reading = threading.Thread(target=self._read, name="camera", daemon=True)
         self._reading.start()
-        self.ask(Act.OPEN)
+        with contextlib.suppress(AimingRefusedError):  # a child that has gone already says why; `over` tells it
+            self.ask(Act.OPEN)
 
     def ask(self, act: Act) -> None:
         """Ask something of this window.
@@ -110,6 +114,16 @@ class CameraSide:
     def over(self) -> str:
         """Return why the window is over; empty while it is open."""
         return self._over
+
+    def out_of_reach(self) -> str | None:
+        """Return what ssh said, if it is ssh that failed and the window is over; else None."""
+        if not self._over:
+            return None
+        try:
+            status = self._child.wait(_LEAVE_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            return None
+        return self._complaint if status == SSH_FAILED else None
 
     def close(self) -> None:
         """Close the window and wait for the child. Never raises; twice is fine."""
@@ -149,8 +163,10 @@ class CameraSide:
             except MessageFormatError as error:
                 said = f"the camera sent what is no update: {error}"
             else:
-                complaint = stderr.read(4096).decode("utf-8", "replace").strip().splitlines()
-                said = complaint[0].partition("error: ")[2] or complaint[0] if complaint else said
+                complaint = stderr.read(4096).decode("utf-8", "replace")
+                self._complaint = complaint
+                lines = [line for line in complaint.strip().splitlines() if "hint:" not in line]
+                said = lines[-1].removeprefix("lamppost-agent: error: ") if lines else said
             with self._change:
                 self._over = said
                 self._change.notify_all()

@@ -16,41 +16,9 @@ from agent.core.status import RecorderStatus
 from agent.errors import LamppostError
 from provisioning.authority.files import write_whole
 from provisioning.clock import wait
+from provisioning.simulated import Reports, configuration
 
-CONFIG = """\
-[camera]
-id = "{camera}"
-source = "{source}"
-width_px = 1280
-height_px = 720
-rate_hz = 15
-
-[encoder]
-bitrate_kbit = 3000
-
-[storage]
-footage = "{folder}/footage"
-capacity_mib = 512
-keep_free_mib = 0
-
-[state]
-folder = "{folder}/state"
-runtime = "{folder}/run"
-
-[policy]
-root = "{folder}/root.json"
-inbox = "{folder}/inbox"
-outbox = "{folder}/outbox"
-"""
-LINK = """\
-
-[link]
-host = "{host}"
-port = {port}
-authority = "{authority}"
-credential = "{folder}/link/credential.pem"
-folder = "{folder}/link"
-"""
+RATE_HZ = 15
 _LOOK_EVERY = timedelta(milliseconds=50)
 
 
@@ -93,6 +61,8 @@ class DemoCamera:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
+        self._camera_id = camera
+        self._source = source
         self.environment = {**os.environ, **(settings or {})}
         self._now = now
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +70,7 @@ class DemoCamera:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "root.json").write_bytes(root)
         self.config = folder / "lamppost.toml"
-        self.config.write_text(CONFIG.format(camera=camera, source=source, folder=folder), encoding="utf-8")
+        self._configure(None)
 
     @property
     def footage(self) -> Path:
@@ -147,8 +117,7 @@ class DemoCamera:
         folder = self._folder / "link"
         folder.mkdir(mode=0o700)
         write_whole(folder / "credential.pem", credential, mode=0o600)
-        link = LINK.format(host=host, port=port, authority=authority, folder=self._folder)
-        self.config.write_text(self.config.read_text(encoding="utf-8") + link, encoding="utf-8")
+        self._configure(Reports(host=host, port=port, authority=authority))
         with self.diagnostics.open("ab") as said:
             self._link = subprocess.Popen(  # noqa: S603 - our own agent, and our own words
                 [sys.executable, "-m", "agent", "link", "--config", str(self.config)],
@@ -236,6 +205,12 @@ class DemoCamera:
             for path in sorted(self.log.glob("events-*.jsonl"))
             for line in path.read_text(encoding="utf-8").splitlines()
         ]
+
+    def _configure(self, reports: Reports | None) -> None:
+        text = configuration(
+            self._folder, source=self._source, rate_hz=RATE_HZ, camera_id=self._camera_id, reports=reports
+        )
+        self.config.write_text(text, encoding="utf-8")
 
     def _said(self) -> str:
         lines = self.diagnostics.read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -20,27 +20,15 @@ from typing import Any, Protocol
 
 from agent.errors import TransportError, UsageError
 from provisioning.authority import files
+from provisioning.simulated import configuration
+from provisioning.ssh import SSH_FAILED, Remembered, command, unreachable
 
 PATIENCE_S = 120.0  # a self-test of a slow card
-SSH_OPTIONS = (
-    "BatchMode=yes",  # a key, never a password prompt in the middle of a step
-    "PasswordAuthentication=no",
-    "ConnectTimeout=10",
-    "ServerAliveInterval=5",  # a cable that was pulled is noticed within a quarter of a minute
-    "ServerAliveCountMax=3",
-    "StrictHostKeyChecking=accept-new",  # a fresh board has a key that nobody knows; after the first time it is known
-    "ForwardAgent=no",
-    "ForwardX11=no",
-    "PermitLocalCommand=no",
-    "ControlMaster=no",
-    "UpdateHostKeys=no",
-    "LogLevel=ERROR",
-)
 AGENT = "/opt/lamppost/bin/lamppost-agent"
 CONFIG = "/etc/lamppost/lamppost.toml"
 JOURNAL_LINES = 1000
 _ENDS_WITHIN_S = 60.0  # the running segment is finished first
-_SSH_FAILED = 255  # ssh(1): its own failure, not the command's
+RATE_HZ = 10  # of a camera that a folder plays
 
 
 class Half(Enum):
@@ -110,16 +98,17 @@ class SshTransport:
 
     Args:
         host: As ssh takes it: name, address or user@name.
-        known_hosts: Where the board's key is kept: one file for each camera, so that a replaced board is a new one.
+        remembered: How the board's key is remembered.
         program: ssh itself.
+
+    Raises:
+        UsageError: The host is none.
     """
 
-    def __init__(self, host: str, known_hosts: Path, program: str = "ssh") -> None:
-        if host.startswith("-") or any(character.isspace() for character in host):
-            raise UsageError(f"{host!r} is no host")  # ssh would take it for an option
+    def __init__(self, host: str, remembered: Remembered, program: str = "ssh") -> None:
         self._host = host
-        self._program = program
-        self._known_hosts = known_hosts
+        self._remembered = remembered
+        self._call = command(host, remembered, program=program)
 
     @property
     def name(self) -> str:
@@ -128,8 +117,7 @@ class SshTransport:
 
     def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
         """Run the agent there."""
-        command = ["sudo", "-n", "-u", f"lamppost-{half.value}", AGENT, *words, "--config", CONFIG]
-        return self._run(command, given)
+        return self._run(["sudo", "-n", "-u", f"lamppost-{half.value}", AGENT, *words, "--config", CONFIG], given)
 
     def restart(self, half: Half) -> None:
         """Start a unit, again if it runs."""
@@ -153,26 +141,18 @@ class SshTransport:
         if done.status:
             raise TransportError(f"{self._host}: cannot {verb} the {half.value}: {done.said.strip()[-200:]}")
 
-    def _run(self, command: Sequence[str], given: bytes) -> Done:
-        options = [word for option in SSH_OPTIONS for word in ("-o", option)]
-        options += ["-o", f"UserKnownHostsFile={self._known_hosts}", "-T"]
+    def _run(self, words: Sequence[str], given: bytes) -> Done:
         try:
             done = subprocess.run(  # noqa: S603 - ssh, and words of our own
-                [self._program, *options, "--", self._host, shlex.join(command)],
-                input=given,
-                capture_output=True,
-                timeout=PATIENCE_S,
-                check=False,
+                [*self._call, shlex.join(words)], input=given, capture_output=True, timeout=PATIENCE_S, check=False
             )
         except FileNotFoundError as error:
             raise UsageError("there is no ssh on this machine", hint="sudo apt-get install openssh-client") from error
         except subprocess.TimeoutExpired as error:
             raise TransportError(f"{self._host} does not answer", hint="is the cable still in?") from error
         said = done.stderr.decode("utf-8", "replace")
-        if done.returncode == _SSH_FAILED:
-            raise TransportError(
-                f"{self._host} cannot be reached: {said.strip()[-200:]}", hint="run it again; it goes on"
-            )
+        if done.returncode == SSH_FAILED:
+            raise unreachable(self._host, said, self._remembered)
         return Done(status=done.returncode, out=done.stdout, said=said)
 
 
@@ -256,41 +236,8 @@ class FolderTransport:
         files.make_folder(self._folder, mode=files.PRIVATE_FOLDER)
         for name in ("root.json", "offices"):
             files.write_whole(self._folder / name, (image / name).read_bytes())
-        config = VIRTUAL_CONFIG.format(folder=self._folder, source=source)
+        config = configuration(self._folder, source=source, rate_hz=RATE_HZ, enrols=True)
         files.write_whole(self._config, config.encode())
-
-
-VIRTUAL_CONFIG = """\
-[camera]
-source = "{source}"
-width_px = 1280
-height_px = 720
-rate_hz = 10
-
-[storage]
-footage = "{folder}/footage"
-capacity_mib = 512
-keep_free_mib = 0
-
-[state]
-folder = "{folder}/state"
-runtime = "{folder}/run"
-
-[policy]
-root = "{folder}/root.json"
-inbox = "{folder}/inbox"
-outbox = "{folder}/outbox"
-
-[link]
-authority = "{folder}/etc/fleet-authority.pem"
-credential = "{folder}/link/credential.pem"
-folder = "{folder}/link"
-
-[enrolment]
-offices = "{folder}/offices"
-folder = "{folder}/link/enrolment"
-card = "{folder}/boot/lamppost-order.json"
-"""
 
 
 def running(pid_file: Path, mark: str) -> int | None:

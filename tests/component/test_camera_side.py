@@ -9,6 +9,7 @@ import pytest
 from agent.core.messages.aiming import Act, AimingRequest, AimingUpdate, Shown
 from agent.errors import AimingRefusedError
 from provisioning.commissioning.camera_side import CameraSide, behind_ssh, here
+from provisioning.ssh import Remembered
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ASKED = AimingRequest(act=Act.OPEN, window="w-1", who="Terry Technician", until=NOW + timedelta(minutes=30))
@@ -104,8 +105,22 @@ def test_nothing_can_be_asked_after_the_end(tmp_path: Path) -> None:
         side.ask(Act.APPROVE_VIEW)
 
 
-def test_a_host_can_be_no_option_of_ssh(tmp_path: Path) -> None:
-    words = behind_ssh("10.55.0.1", None)
+def test_over_the_cable_ssh_asks_nobody_and_knows_the_board_by_the_cameras_name(tmp_path: Path) -> None:
+    words = behind_ssh("10.55.0.1", None, Remembered.of_camera("cam-07"))
 
-    assert words[-4:] == ("--", "10.55.0.1", "lamppost-agent", "aim")
+    assert words[-3:] == ("--", "10.55.0.1", "lamppost-agent aim")
+    assert {"BatchMode=yes", "ForwardAgent=no", "HostKeyAlias=lamppost-cam-07"} < set(words)
     assert here(tmp_path / "lamppost.toml")[-1] == str(tmp_path / "lamppost.toml")
+
+
+@pytest.mark.parametrize(("status", "told"), [(255, True), (1, False)])
+def test_a_cable_that_is_not_there_is_told_from_a_camera_that_refuses(tmp_path: Path, status: int, told: bool) -> None:
+    program = tmp_path / "ssh"
+    program.write_text(f"#!/bin/sh\necho 'No route to host' >&2\nexit {status}\n", encoding="ascii")
+    program.chmod(0o755)
+
+    with CameraSide((str(program),), ASKED) as side:
+        side.wait_newer(0, WAIT_S)
+
+        assert side.over() == "No route to host"
+        assert (side.out_of_reach() is not None) == told

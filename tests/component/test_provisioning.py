@@ -17,8 +17,9 @@ from provisioning.clock import precise_now
 from provisioning.enrolment import steps
 from provisioning.enrolment.desk_folder import read_work_order
 from provisioning.enrolment.steps import CarryError, Carrying, Provisioning, Step, Told
-from provisioning.enrolment.transport import SSH_OPTIONS, Half, SshTransport
+from provisioning.enrolment.transport import Half, SshTransport
 from provisioning.enrolment.work_order import WorkOrder
+from provisioning.ssh import OPTIONS, Remembered
 from tests.fakes.cabled import CabledCamera, all_bytes
 from tests.fakes.claims import order_key
 from tests.fakes.enrolling import SITE, EnrollingCity, camera_config
@@ -258,6 +259,10 @@ def test_an_order_that_was_carried_out_is_no_order_for_another_camera(city: Enro
         run(path, CabledCamera(camera_config(tmp_path / "second", city.office)))
 
 
+def remembered(place: Path) -> Remembered:
+    return Remembered(file=place / "known hosts", name="of-the-order")
+
+
 def test_ssh_is_asked_with_nothing_but_what_is_pinned(tmp_path: Path) -> None:
     program = tmp_path / "ssh"
     program.write_text(
@@ -265,23 +270,24 @@ def test_ssh_is_asked_with_nothing_but_what_is_pinned(tmp_path: Path) -> None:
         encoding="ascii",
     )
     program.chmod(0o755)
-    camera = SshTransport("tech@10.55.0.1", tmp_path / "known", str(program))
+    camera = SshTransport("tech@10.55.0.1", remembered(tmp_path), str(program))
 
     done = camera.agent(Half.LINK, ["enrol", "--take-order"], given=Order(claim=b"x").to_bytes())
 
     words = (tmp_path / "words").read_text(encoding="ascii").splitlines()
     assert done.json() == {}
-    assert set(SSH_OPTIONS) < set(words)
-    assert f"UserKnownHostsFile={tmp_path}/known" in words
+    assert set(OPTIONS) < set(words)
+    assert f'UserKnownHostsFile="{tmp_path}/known hosts"' in words
+    assert "HostKeyAlias=of-the-order" in words
     assert words[-3:-1] == ["--", "tech@10.55.0.1"]
     assert words[-1].startswith("sudo -n -u lamppost-link /opt/lamppost/bin/lamppost-agent enrol --take-order")
     assert b"claim" in (tmp_path / "given").read_bytes()
 
 
-@pytest.mark.parametrize("host", ["-oProxyCommand=evil", "two words"])
+@pytest.mark.parametrize("host", ["-oProxyCommand=evil", "two words", ""])
 def test_a_host_that_ssh_would_take_for_something_else_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(UsageError):
-        SshTransport(host, tmp_path / "known")
+        SshTransport(host, remembered(tmp_path))
 
 
 def test_a_cable_that_was_pulled_is_told_as_that(tmp_path: Path) -> None:
@@ -290,4 +296,15 @@ def test_a_cable_that_was_pulled_is_told_as_that(tmp_path: Path) -> None:
     program.chmod(0o755)
 
     with pytest.raises(TransportError, match="No route to host"):
-        SshTransport("camera", tmp_path / "known", str(program)).restart(Half.LINK)
+        SshTransport("camera", remembered(tmp_path), str(program)).restart(Half.LINK)
+
+
+def test_another_board_in_the_place_of_one_that_was_known_is_told_as_that(tmp_path: Path) -> None:
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n", encoding="ascii")
+    program.chmod(0o755)
+
+    with pytest.raises(TransportError, match="another board") as failed:
+        SshTransport("camera", remembered(tmp_path), str(program)).stop(Half.LINK)
+
+    assert "ssh-keygen -R of-the-order" in str(failed.value.hint)

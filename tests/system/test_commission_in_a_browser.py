@@ -239,7 +239,7 @@ def test_over_the_cable_ssh_starts_the_cameras_side_and_the_wrong_camera_is_noti
 echo "$@" > {tmp_path}/words
 while [ "$1" != -- ]; do shift; done
 shift 2
-[ "$1" = lamppost-agent ] && shift && exec {sys.executable} -m agent "$@"
+exec {sys.executable} -m agent ${{1#lamppost-agent}}
 """)
     ssh.chmod(0o755)
 
