@@ -2,9 +2,11 @@
 
 A flat street, a lens without distortion, a camera at `height_m` that looks down by `tilt_degrees`.
 Density is counted across the line of sight at the height of a face, because the question
-is whether a face could be known again. The bands are those of IEC 62676-4:2014, 6.7: the least
-pixels a metre at which an observer can do what the band is named for. A camera above *identify* where
-people walk could tell who they are; so it is aimed or limited differently, or somebody says why not.
+is whether a face could be known again. The bands are those of IEC 62676-4:2014 (EN 62676-4:2015): the
+least pixels a metre at which an observer can do what the band is named for. The edition of 2025 has finer
+levels under other names (perceive, characterise, validate, scrutinise, …); the six of 2014 are what data sheets,
+tenders and technicians say, and *identify* is what matters here. A camera above it where people walk could
+tell who they are; so it is aimed or limited differently, or somebody says why not.
 
 page/density.js computes the same for the page; tests/component/test_zone_editor_modules.py holds them together.
 
