@@ -1,0 +1,128 @@
+"""What the documents of a city mean for its sites at one moment: who may do what, who said so, until when.
+
+One place with cameras is one *site*; the grants that name it, over the years, are its history. What
+each camera may do is `agent.core.policy.decide`'s answer, the camera's own, and nothing here decides
+anything beside it.
+
+Pure. The documents may be the city's own, or their public extracts (`provisioning.register.extract`): both
+mean the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from agent.core.policy.charter import Charter
+from agent.core.policy.decision import Decision
+from agent.core.policy.documents import Grant, Hold, Restriction, Revocation, Site, Waiver
+from provisioning.authority.cross_check import AnyDocument
+from provisioning.authority.outlook import decision_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraStanding:
+    """What one camera may do, and the documents behind it.
+
+    Attributes:
+        camera_id: The camera.
+        decision: What it may do at that moment.
+        grant: The grant that counts for it then; the next or else the last one where none does.
+        in_force: Whether that grant is in force.
+        restrictions: Those that stand.
+        waivers: Those in force.
+        holds: Those that stand.
+        revocations: Those that stand.
+    """
+
+    camera_id: str
+    decision: Decision
+    grant: Grant
+    in_force: bool
+    restrictions: tuple[Restriction, ...]
+    waivers: tuple[Waiver, ...]
+    holds: tuple[Hold, ...]
+    revocations: tuple[Revocation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteStanding:
+    """One site.
+
+    Attributes:
+        site: Its record, as the latest grant for it states it.
+        grants: Every grant that names it and is still published, the latest first.
+        cameras: Its cameras, by id: those that its latest grant, or one in force, names.
+    """
+
+    site: Site
+    grants: tuple[Grant, ...]
+    cameras: tuple[CameraStanding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CityStanding:
+    """A city at one moment.
+
+    Attributes:
+        charter: Its law.
+        at: The moment, aware UTC.
+        sites: Its sites, by public name.
+    """
+
+    charter: Charter
+    at: datetime
+    sites: tuple[SiteStanding, ...]
+
+
+def stand(
+    charter: Charter, documents: Mapping[str, AnyDocument], *, at: datetime, fresh_until: datetime
+) -> CityStanding:
+    """Return what a city's documents mean at `at`.
+
+    Args:
+        charter: The city's law.
+        documents: Every document that is published, by path.
+        at: The moment, aware UTC.
+        fresh_until: Until when its cameras have heard of the city.
+    """
+    by_site: dict[str, list[Grant]] = {}
+    for document in documents.values():
+        if isinstance(document, Grant):
+            by_site.setdefault(document.site.id, []).append(document)
+    sites = []
+    for grants in by_site.values():
+        grants.sort(key=lambda grant: (grant.starts_at, grant.id), reverse=True)
+        named = {camera for grant in grants if grant is grants[0] or _within(grant, at) for camera in grant.cameras}
+        cameras = tuple(_camera(charter, documents, grants, one, at, fresh_until) for one in sorted(named))
+        sites.append(SiteStanding(site=grants[0].site, grants=tuple(grants), cameras=cameras))
+    sites.sort(key=lambda one: (one.site.public_name.casefold(), one.site.id))
+    return CityStanding(charter=charter, at=at, sites=tuple(sites))
+
+
+def _camera(
+    charter: Charter,
+    documents: Mapping[str, AnyDocument],
+    grants: list[Grant],
+    camera_id: str,
+    at: datetime,
+    fresh_until: datetime,
+) -> CameraStanding:
+    decision = decision_at(charter, documents, camera_id, at, fresh_until)
+    mine = [one for one in grants if camera_id in one.cameras]
+    in_force = next((one for one in mine if _within(one, at)), None)
+    to_come = next((one for one in reversed(mine) if one.starts_at > at), None)
+    counting = [one for one in documents.values() if one.id in decision.sources]
+    return CameraStanding(
+        camera_id=camera_id,
+        decision=decision,
+        grant=in_force or to_come or mine[0],
+        in_force=in_force is not None,
+        restrictions=tuple(one for one in counting if isinstance(one, Restriction)),
+        waivers=tuple(one for one in counting if isinstance(one, Waiver)),
+        holds=tuple(one for one in counting if isinstance(one, Hold)),
+        revocations=tuple(one for one in counting if isinstance(one, Revocation)),
+    )
+
+
+def _within(grant: Grant, at: datetime) -> bool:
+    return grant.starts_at <= at < grant.ends_at
