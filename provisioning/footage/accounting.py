@@ -53,6 +53,19 @@ class Disagreement:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Leaves of which the hashes are there, and the log holds, but nobody can say any more what was in them.
+
+    Attributes:
+        first: Index of the first.
+        end: Index after the last.
+    """
+
+    first: int
+    end: int
+
+
 def account(folder: Path, key: VerifierKey) -> Account:
     """Return what the log in `folder` is.
 
@@ -70,13 +83,34 @@ def account(folder: Path, key: VerifierKey) -> Account:
         StorageError: It cannot be read.
     """
     log = CameraLog(folder, key)
-    size = log.checkpoint.size
-    frontier, first = Frontier(), size
+    first: int | None = None
     kinds: dict[str, int] = {}
     segments: dict[str, tuple[str, int]] = {}
+    for each in read_signed(folder, log):
+        if isinstance(each, Hole):
+            continue
+        first = each.number if first is None else first
+        kinds[each.kind] = kinds.get(each.kind, 0) + 1
+        segments.update(_segment(each))
+    size = log.checkpoint.size
+    return Account(checkpoint=log.checkpoint, first=size if first is None else first, kinds=kinds, segments=segments)
+
+
+def read_signed(folder: Path, log: CameraLog) -> Iterator[Event | Hole]:
+    """Yield what the log in `folder` holds, from its first leaf to its checkpoint.
+
+    It is what was signed only if the end is reached: whoever adds it up says nothing of it before.
+
+    Raises:
+        LogGapError: Leaves are missing, and so are the tiles with their hashes.
+        LogForkedError: Its leaves are not the ones that were signed.
+        LogDamagedError: An entry and a tile contradict each other.
+        LeafFormatError: An entry is none.
+        StorageError: It cannot be read.
+    """
+    size, frontier, known = log.checkpoint.size, Frontier(), 0
     entries = log.leaves()
     index, leaf = next(entries, (size, b""))
-    first = index
     for number, tiled in enumerate(_tiled_hashes(folder, size)):
         if number < index:
             if tiled is None:
@@ -90,12 +124,15 @@ def account(folder: Path, key: VerifierKey) -> Account:
         event = parse_leaf(leaf)
         if event.number != number:
             raise LeafFormatError(f"leaf {number} says it is {event.number}")
-        kinds[event.kind] = kinds.get(event.kind, 0) + 1
-        segments.update(_segment(event))
+        if known < number:
+            yield Hole(known, number)
+        known = number + 1
+        yield event
         index, leaf = next(entries, (size, b""))
     if frontier.root != log.checkpoint.root:
         raise LogForkedError(f"the leaves in {folder} are not the {size} that were signed for")
-    return Account(checkpoint=log.checkpoint, first=first, kinds=kinds, segments=segments)
+    if known < size:
+        yield Hole(known, size)
 
 
 def disagreements(account: Account, footage: Path) -> Iterator[Disagreement]:
