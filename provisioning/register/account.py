@@ -12,7 +12,7 @@ Pure: events in, a value out.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -98,37 +98,18 @@ class CameraAccount:
 def account_of(events: Iterable[Event], *, since: datetime, until: datetime) -> CameraAccount:
     """Return what a camera did within [since, until).
 
+    Each event is looked at once and let go: a year of one camera is three million of them.
+
     Args:
-        events: Of its log, in order; also from before the span, or what began before it is not known.
+        events: Of its log, in order; also from before the span, or what began before it is not known, and from
+            after it, because a segment is logged when it ends.
         since: Beginning of the span, aware UTC.
         until: End of it, later than `since`.
     """
-    every = tuple(events)
-    within = tuple(event for event in every if since <= event.at < until)
-    # A segment is logged when it ends; one that began within the span may be logged after it.
-    masked = [event for event in every if _is_segment(event, Layer.MASKED) and _covers(event, since, until)]
-    kinds = Counter(event.kind for event in within)
-    by_day = _by_day(masked, since, until)
-    return CameraAccount(
-        since=since,
-        until=until,
-        leaves=len(within),
-        last_at=max((event.at for event in within), default=None),
-        starts=kinds["started"],
-        ran=sum((_clipped(*run, since, until) for run in _runs(every)), _NOTHING),
-        recorded=sum(by_day.values(), _NOTHING),
-        recorded_by_day=by_day,
-        segments=len(_ended(masked, since, until)),
-        truncated=sum(event.facts.get("truncated") is True for event in _ended(masked, since, until)),
-        frames_stored=_sum(_ended(masked, since, until), "frames_stored"),
-        frames_failed_closed=_sum(_ended(masked, since, until), "frames_failed_closed"),
-        frames_dropped=_sum(_ended(masked, since, until), "frames_dropped"),
-        sealed_segments=sum(_is_segment(event, Layer.SEALED) for event in within),
-        removed=_removed(within),
-        policies_applied=kinds["policy-applied"],
-        policies_refused=kinds["policy-refused"],
-        counted=tuple(_counted(within)),
-    )
+    tally = _Tally(since, until)
+    for event in events:
+        tally.see(event)
+    return tally.account()
 
 
 def instant_of(fact: object) -> datetime | None:
@@ -152,75 +133,113 @@ def _span_of(event: Event) -> tuple[datetime, datetime]:
     return (event.at, event.at) if starts_at is None or ends_at is None else (starts_at, ends_at)
 
 
-def _covers(event: Event, since: datetime, until: datetime) -> bool:
-    starts_at, ends_at = _span_of(event)
-    return starts_at < until and ends_at > since
-
-
-def _ended(segments: Iterable[Event], since: datetime, until: datetime) -> list[Event]:
-    """Return the segments whose end lies within the span: each counts once, whichever spans it reaches into."""
-    return [event for event in segments if since < _span_of(event)[1] <= until]
-
-
 def _clipped(starts_at: datetime, ends_at: datetime, since: datetime, until: datetime) -> timedelta:
     return max(min(ends_at, until) - max(starts_at, since), _NOTHING)
 
 
-def _by_day(segments: Iterable[Event], since: datetime, until: datetime) -> dict[date, timedelta]:
-    days: dict[date, timedelta] = {}
-    for event in segments:
-        starts_at, ends_at = (min(max(at, since), until) for at in _span_of(event))
+class _Tally:
+    """The numbers of one span, while its events pass."""
+
+    def __init__(self, since: datetime, until: datetime) -> None:
+        self._since, self._until = since, until
+        self._kinds: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()
+        self._removed: Counter[str] = Counter()
+        self._by_day: dict[date, timedelta] = {}
+        self._cells: dict[tuple[str, str, date], list[Cell]] = {}
+        self._ran = _NOTHING
+        self._started_at: datetime | None = None
+        self._last_at: datetime | None = None  # of any event
+        self._last_within: datetime | None = None
+
+    def see(self, event: Event) -> None:
+        """Take the next event into account."""
+        if _is_segment(event, Layer.MASKED):
+            self._see_segment(event)
+        self._see_run(event)
+        if not self._since <= event.at < self._until:
+            return
+        self._last_within = event.at if self._last_within is None else max(event.at, self._last_within)
+        self._kinds[event.kind] += 1
+        self._numbers["sealed_segments"] += _is_segment(event, Layer.SEALED)
+        if event.kind == "removal":
+            self._removed[str(event.facts.get("reason"))] += _number(event, "segments")
+        elif event.kind == "erasure-done":
+            self._removed["erased"] += _number(event, "segments")
+        elif event.kind == "counts":
+            self._see_counts(event)
+
+    def account(self) -> CameraAccount:
+        """Return what the events that were seen come to."""
+        if self._started_at is not None and self._last_at is not None:
+            self._run(self._started_at, self._last_at)
+            self._started_at = None
+        return CameraAccount(
+            since=self._since,
+            until=self._until,
+            leaves=self._kinds.total(),
+            last_at=self._last_within,
+            starts=self._kinds["started"],
+            ran=self._ran,
+            recorded=sum(self._by_day.values(), _NOTHING),
+            recorded_by_day=dict(sorted(self._by_day.items())),
+            segments=self._numbers["segments"],
+            truncated=self._numbers["truncated"],
+            frames_stored=self._numbers["frames_stored"],
+            frames_failed_closed=self._numbers["frames_failed_closed"],
+            frames_dropped=self._numbers["frames_dropped"],
+            sealed_segments=self._numbers["sealed_segments"],
+            removed=dict(sorted(self._removed.items())),
+            policies_applied=self._kinds["policy-applied"],
+            policies_refused=self._kinds["policy-refused"],
+            counted=tuple(
+                CountedDay(
+                    place=place,
+                    what=what,
+                    day=day,
+                    total=total(cells),
+                    told=sum(cell.count is not None for cell in cells),
+                )
+                for (place, what, day), cells in sorted(self._cells.items())
+            ),
+        )
+
+    def _see_segment(self, event: Event) -> None:
+        starts_at, ends_at = _span_of(event)
+        if self._since < ends_at <= self._until:  # each counts once, whichever spans it reaches into
+            self._numbers["segments"] += 1
+            self._numbers["truncated"] += event.facts.get("truncated") is True
+            for name in ("frames_stored", "frames_failed_closed", "frames_dropped"):
+                self._numbers[name] += _number(event, name)
+        starts_at, ends_at = max(starts_at, self._since), min(ends_at, self._until)
         while starts_at < ends_at:
             day = starts_at.astimezone(UTC).date()
             midnight = datetime.combine(day, time(), UTC) + DAY
-            days[day] = days.get(day, _NOTHING) + min(midnight, ends_at) - starts_at
+            self._by_day[day] = self._by_day.get(day, _NOTHING) + min(midnight, ends_at) - starts_at
             starts_at = midnight
-    return dict(sorted(days.items()))
 
-
-def _runs(events: Iterable[Event]) -> Iterator[tuple[datetime, datetime]]:
-    """Yield from when to when the recorder ran, as far as its log tells."""
-    started: datetime | None = None
-    last: datetime | None = None
-    for event in events:
+    def _see_run(self, event: Event) -> None:
+        """Follow from when to when the recorder ran, as far as its log tells."""
         if event.kind == "started":
-            if started is not None and last is not None:
-                yield started, last
-            started = event.at
-        elif event.kind == "stopped" and started is not None:
-            yield started, event.at
-            started = None
-        last = event.at
-    if started is not None and last is not None:
-        yield started, last
+            if self._started_at is not None and self._last_at is not None:
+                self._run(self._started_at, self._last_at)
+            self._started_at = event.at
+        elif event.kind == "stopped" and self._started_at is not None:
+            self._run(self._started_at, event.at)
+            self._started_at = None
+        self._last_at = event.at
 
+    def _run(self, starts_at: datetime, ends_at: datetime) -> None:
+        self._ran += _clipped(starts_at, ends_at, self._since, self._until)
 
-def _removed(events: Iterable[Event]) -> dict[str, int]:
-    removed: Counter[str] = Counter()
-    for event in events:
-        segments = event.facts.get("segments")
-        count = segments if isinstance(segments, int) else 0
-        if event.kind == "removal":
-            removed[str(event.facts.get("reason"))] += count
-        elif event.kind == "erasure-done":
-            removed["erased"] += count
-    return dict(sorted(removed.items()))
-
-
-def _counted(events: Iterable[Event]) -> Iterator[CountedDay]:
-    cells: dict[tuple[str, str, date], list[Cell]] = {}
-    for event in events:
-        if event.kind != "counts":
-            continue
+    def _see_counts(self, event: Event) -> None:
         day = (instant_of(event.facts.get("interval_at")) or event.at).date()
         for what, count in event.facts.items():
             if what not in _NO_CELLS and (count is None or isinstance(count, int)):
                 key = (str(event.facts.get("place")), what, day)
-                cells.setdefault(key, []).append(Cell(what=what, count=count))
-    for (place, what, day), of_the_day in sorted(cells.items()):
-        told = sum(cell.count is not None for cell in of_the_day)
-        yield CountedDay(place=place, what=what, day=day, total=total(of_the_day), told=told)
+                self._cells.setdefault(key, []).append(Cell(what=what, count=count))
 
 
-def _sum(events: Iterable[Event], name: str) -> int:
-    return sum(fact for event in events if isinstance(fact := event.facts.get(name), int))
+def _number(event: Event, name: str) -> int:
+    fact = event.facts.get(name)
+    return fact if isinstance(fact, int) else 0
