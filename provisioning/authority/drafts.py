@@ -263,7 +263,9 @@ def draft_renewal(city: PublishedCity, roles: Iterable[str], *, now: datetime) -
     for role in roles:
         if role not in city.delegated:
             raise PolicyError(f"the city has no role {role}", hint="lamppost policy status lists them")
-        renewed = next_role(city.delegated[role].signed, {}, version=city.version(role) + 1, now=now)
+        current = city.delegated[role].signed
+        listed = {path: city.documents[path] for path in current.targets}
+        renewed = next_role(current, listed, version=city.version(role) + 1, now=now)
         metadata[role] = Metadata(renewed).to_bytes()
     return Draft(created_at=now, base=city.release, documents={}, metadata=metadata)
 

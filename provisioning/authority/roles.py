@@ -18,6 +18,7 @@ from agent.core.policy.charter import Charter
 from agent.core.policy.release import CHARTER_PATH, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from agent.core.policy.roles import expected_roles
 from agent.errors import SignatureError
+from provisioning.authority.extract import EXTRACT_FIELD, digest_of, public_extract
 from provisioning.authority.keys import KeyCard
 from provisioning.authority.published import HASH
 
@@ -140,7 +141,14 @@ def next_role(
         version: Its number.
         now: When it is drafted.
     """
-    added = {path: TargetFile.from_data(path, content, [HASH]) for path, content in documents.items()}
+    added = {path: _vouched(path, content) for path, content in documents.items()}
     listed = {} if current is None else current.targets
     kept = {path: target for path, target in listed.items() if path not in withdrawn}
     return Targets(version=version, expires=now + ROLE_LIVES, targets=dict(sorted({**kept, **added}.items())))
+
+
+def _vouched(path: str, content: bytes) -> TargetFile:
+    """Return what a role's metadata says of one document: its digest, and that of what the public may see of it."""
+    target = TargetFile.from_data(path, content, [HASH])
+    target.unrecognized_fields["custom"] = {EXTRACT_FIELD: digest_of(public_extract(content))}
+    return target
