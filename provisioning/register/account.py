@@ -127,8 +127,8 @@ def _is_segment(event: Event, layer: Layer) -> bool:
     return event.kind == "segment-stored" and event.facts.get("layer") == layer.value
 
 
-def _span_of(event: Event) -> tuple[datetime, datetime]:
-    """Return what a segment covers; nothing at all where its leaf does not tell."""
+def span_of(event: Event) -> tuple[datetime, datetime]:
+    """Return what a segment covers, by its leaf; nothing at all where the leaf does not tell."""
     starts_at, ends_at = instant_of(event.facts.get("starts_at")), instant_of(event.facts.get("ends_at"))
     return (event.at, event.at) if starts_at is None or ends_at is None else (starts_at, ends_at)
 
@@ -205,7 +205,7 @@ class _Tally:
         )
 
     def _see_segment(self, event: Event) -> None:
-        starts_at, ends_at = _span_of(event)
+        starts_at, ends_at = span_of(event)
         if self._since < ends_at <= self._until:  # each counts once, whichever spans it reaches into
             self._numbers["segments"] += 1
             self._numbers["truncated"] += event.facts.get("truncated") is True
