@@ -11,8 +11,9 @@ has expired is accepted and told: an office must be able to renew it.
 Pure: bytes in, a value out.
 """
 
+import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -101,6 +102,28 @@ class PublishedCity:
         return read_signed_at(self.timestamp.signed)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierMetadata:
+    """What the officials' metadata said under one snapshot; as in `PublishedCity`."""
+
+    snapshot: Metadata[Snapshot]
+    targets: Metadata[Targets]
+    delegated: Mapping[str, Metadata[Targets]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkedMetadata(EarlierMetadata):
+    """A release's metadata, verified, whatever becomes of its documents.
+
+    Attributes:
+        roots: Every root, the first one first.
+        timestamp: As in `PublishedCity`.
+    """
+
+    roots: tuple[Metadata[Root], ...]
+    timestamp: Metadata[Timestamp]
+
+
 def verify_release(release: ReleaseFiles, first_root: bytes) -> PublishedCity:
     """Walk `release` from `first_root` to the last document and return what it holds.
 
@@ -110,35 +133,50 @@ def verify_release(release: ReleaseFiles, first_root: bytes) -> PublishedCity:
         RollbackError: A version is not the one its parent names.
     """
     used: dict[str, bytes] = {}
-    root = _walk_roots(release, first_root, used)
-    timestamp = _signed(root, TIMESTAMP, _take(release, "metadata/timestamp.json", used), Timestamp)
-    wanted = timestamp.signed.snapshot_meta.version
-    snapshot = _signed(root, SNAPSHOT, _take(release, f"metadata/{wanted}.snapshot.json", used), Snapshot)
-    _expect_version(SNAPSHOT, snapshot.signed.version, wanted)
-    targets = _signed(root, TARGETS, _take(release, _name(TARGETS, snapshot.signed), used), Targets)
-    _expect_version(TARGETS, targets.signed.version, snapshot.signed.meta["targets.json"].version)
-    delegated: dict[str, Metadata[Targets]] = {}
-    documents: dict[str, bytes] = dict(_documents(release, TARGETS, targets.signed, used))
-    for role in delegations(targets.signed)[1].values():
-        raw = _take(release, _name(role.name, snapshot.signed), used)
-        metadata = _delegated(targets.signed, role.name, raw)
-        _expect_version(role.name, metadata.signed.version, snapshot.signed.meta[f"{role.name}.json"].version)
-        for path in metadata.signed.targets:
-            if not role.is_delegated_path(path):
-                raise SignatureError(f"role {role.name} lists {path}, which is not its to sign")
-        documents.update(_documents(release, role.name, metadata.signed, used))
-        delegated[role.name] = metadata
+    walked = _walk(release, first_root, used)
+    documents: dict[str, bytes] = dict(_documents(release, TARGETS, walked.targets.signed, used))
+    for role, metadata in walked.delegated.items():
+        documents.update(_documents(release, role, metadata.signed, used))
     if CHARTER_PATH not in documents:
         raise BundleFormatError(f"the city has no {CHARTER_PATH}")
     return PublishedCity(
         release=used,
         first_root=first_root_of(used),
-        root=root,
-        targets=targets,
-        delegated=delegated,
+        root=walked.roots[-1],
+        targets=walked.targets,
+        delegated=walked.delegated,
         documents=documents,
-        snapshot=snapshot,
-        timestamp=timestamp,
+        snapshot=walked.snapshot,
+        timestamp=walked.timestamp,
+    )
+
+
+def verify_metadata(release: ReleaseFiles, first_root: bytes) -> WalkedMetadata:
+    """Walk the metadata of `release` from `first_root` and return it; raises as `verify_release`, asks no document."""
+    return _walk(release, first_root, {})
+
+
+def verify_earlier(release: ReleaseFiles, roots: Sequence[Metadata[Root]], version: int) -> EarlierMetadata:
+    """Return what snapshot `version` of a city said, however long ago.
+
+    Args:
+        release: Paths and bytes, those of old versions among them.
+        roots: The city's roots, verified; one of them vouched for the snapshot's keys in its time.
+        version: The snapshot's.
+
+    Raises:
+        BundleFormatError: Something is missing or is not TUF metadata.
+        SignatureError: Something is not signed by whom it must be.
+        RollbackError: A version is not the one its parent names.
+    """
+    raw = _take(release, f"metadata/{version}.snapshot.json", {})
+    snapshot = parse_metadata(raw, Snapshot, SNAPSHOT)
+    _expect_version(SNAPSHOT, snapshot.signed.version, version)
+    _verify_by_any(roots, SNAPSHOT, snapshot)
+    targets = parse_metadata(_take(release, _name(TARGETS, snapshot.signed), {}), Targets, TARGETS)
+    _verify_by_any(roots, TARGETS, targets)
+    return EarlierMetadata(
+        snapshot=snapshot, targets=targets, delegated=_walk_delegated(release, snapshot.signed, targets.signed, {})
     )
 
 
@@ -225,7 +263,25 @@ def read_signed_at(timestamp: Timestamp) -> datetime:
     return datetime.fromisoformat(said)
 
 
-def _walk_roots(release: ReleaseFiles, first_root: bytes, used: dict[str, bytes]) -> Metadata[Root]:
+def _walk(release: ReleaseFiles, first_root: bytes, used: dict[str, bytes]) -> WalkedMetadata:
+    roots = _walk_roots(release, first_root, used)
+    root = roots[-1]
+    timestamp = _signed(root, TIMESTAMP, _take(release, "metadata/timestamp.json", used), Timestamp)
+    wanted = timestamp.signed.snapshot_meta.version
+    snapshot = _signed(root, SNAPSHOT, _take(release, f"metadata/{wanted}.snapshot.json", used), Snapshot)
+    _expect_version(SNAPSHOT, snapshot.signed.version, wanted)
+    targets = _signed(root, TARGETS, _take(release, _name(TARGETS, snapshot.signed), used), Targets)
+    _expect_version(TARGETS, targets.signed.version, snapshot.signed.meta["targets.json"].version)
+    return WalkedMetadata(
+        roots=roots,
+        timestamp=timestamp,
+        snapshot=snapshot,
+        targets=targets,
+        delegated=_walk_delegated(release, snapshot.signed, targets.signed, used),
+    )
+
+
+def _walk_roots(release: ReleaseFiles, first_root: bytes, used: dict[str, bytes]) -> tuple[Metadata[Root], ...]:
     trusted = parse_metadata(first_root, Root, ROOT)
     first = f"metadata/{trusted.signed.version}.root.json"
     root = parse_metadata(_take(release, first, used), Root, ROOT)
@@ -233,13 +289,29 @@ def _walk_roots(release: ReleaseFiles, first_root: bytes, used: dict[str, bytes]
     if root.signed_bytes != trusted.signed_bytes:
         raise SignatureError("this is another city: its first root is not the one trusted here")
     _verify(root.signed, ROOT, root)
+    roots = [root]
     while (name := f"metadata/{root.signed.version + 1}.root.json") in release:
         following = parse_metadata(_take(release, name, used), Root, ROOT)
         _verify(root.signed, ROOT, following)
         _verify(following.signed, ROOT, following)
         _expect_version(ROOT, following.signed.version, root.signed.version + 1)
         root = following
-    return root
+        roots.append(root)
+    return tuple(roots)
+
+
+def _walk_delegated(
+    release: ReleaseFiles, snapshot: Snapshot, targets: Targets, used: dict[str, bytes]
+) -> dict[str, Metadata[Targets]]:
+    delegated: dict[str, Metadata[Targets]] = {}
+    for role in delegations(targets)[1].values():
+        metadata = _delegated(targets, role.name, _take(release, _name(role.name, snapshot), used))
+        _expect_version(role.name, metadata.signed.version, snapshot.meta[f"{role.name}.json"].version)
+        for path in metadata.signed.targets:
+            if not role.is_delegated_path(path):
+                raise SignatureError(f"role {role.name} lists {path}, which is not its to sign")
+        delegated[role.name] = metadata
+    return delegated
 
 
 def _signed(root: Metadata[Root], role: str, raw: bytes, kind: type[_S]) -> Metadata[_S]:
@@ -259,6 +331,14 @@ def _verify(delegator: Root | Targets, role: str, metadata: Metadata[_S]) -> Non
         delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except UnsignedMetadataError as error:
         raise SignatureError(f"{role} is not signed as it must be: {error}") from error
+
+
+def _verify_by_any(roots: Sequence[Metadata[Root]], role: str, metadata: Metadata[_S]) -> None:
+    for root in roots[:-1]:
+        with contextlib.suppress(SignatureError):  # another root's keys, perhaps; the last one has the last word
+            _verify(root.signed, role, metadata)
+            return
+    _verify(roots[-1].signed, role, metadata)
 
 
 def _documents(
