@@ -1,0 +1,308 @@
+"""What a camera may do and may not, in sentences that anybody understands, each under a label.
+
+One sentence says one thing, so that a change of policy changes exactly the sentences that it is about; the
+history of a site is the difference of these lists. Clauses are named, because they can be looked up in
+the city's law, which the register shows beside it.
+
+Pure.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from agent.core.policy.charter import Charter, IntendedUse
+from agent.core.policy.decision import Decision, LiveView, Originals, PeopleMode
+from agent.core.policy.documents import Grant, ListedModel, NarrowPlainly, Restriction
+from agent.core.policy.explain import HIDDEN
+from provisioning.authority.extract import WITHHELD
+from provisioning.authority.summary import hours_words
+from provisioning.register.standing import CameraStanding
+
+Said = tuple[str, str]  # a label, and a sentence under it
+
+BASIS_WORDS = {"high-crime-area": "a high rate of crime in the area"}
+_DIGITS = 12  # of a digest, where the whole of it stands elsewhere
+_SHOWN_IN_WORDS = {
+    "live-masked": "the masked picture, live",
+    "recorded-masked": "recorded footage in which people stay hidden",
+    "recorded-originals": "recorded footage with what was hidden",
+    "counts": "counts",
+}
+
+
+def may(charter: Charter, camera: CameraStanding) -> tuple[Said, ...]:
+    """Return what a camera may do, label and sentence; labels are unique."""
+    return tuple(_may(charter, camera))
+
+
+def may_not(charter: Charter, camera: CameraStanding) -> tuple[Said, ...]:
+    """Return what it may not do."""
+    return tuple(_may_not(charter, camera))
+
+
+def state_of(camera: CameraStanding) -> str:
+    """Return in a word or two what a camera does: "records", "counts only", "dark"."""
+    if camera.decision.recording:
+        return "records"
+    return "counts only" if _counts_only(camera.decision) else "dark"
+
+
+def reason_of(camera: CameraStanding) -> str:
+    """Return why, as a sentence."""
+    return sentence(camera.decision.reason.replace(f": {WITHHELD}", ""))
+
+
+def _may(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
+    decision, grant = camera.decision, camera.grant
+    use = charter.use(grant.intended_use)
+    yield "Now", _now(camera, use)
+    if use is not None:
+        granted = [one.title for one in use.permissible if one.id in grant.permissible_uses]
+        yield "Purpose", f"{use.title}: {listed(map(_lower, granted), 'or')} ({use.clause})."
+    more = sorted(set(decision.permissible_uses) - {f"{grant.intended_use}/{one}" for one in grant.permissible_uses})
+    if more:
+        yield "More, for a while", f"A waiver adds: {listed(_use_title(charter, one) for one in more)}."
+    yield "Hours", f"It may record {_hours(camera)}."
+    yield "People", _people(decision, camera)
+    yield "Private areas", _areas(camera)
+    yield "What is hidden", _originals(charter, camera)
+    yield "Picture", _picture(decision, grant)
+    yield "Kept for", _kept(charter, camera)
+    yield "Who may open it", f"Footage is sealed. It can be opened by: {_roles(charter, grant.recipients)}."
+    for number, sharing in enumerate(grant.sharing, start=1):
+        row = charter.row(sharing.row)
+        if row is not None:
+            what = listed(_SHOWN_IN_WORDS[one] for one in row.what)
+            said = f"With {row.shared_with}: {what}, on the basis of {words(sharing.basis)}; {row.condition}"
+            yield f"Shared ({number})", f"{said} ({row.clause})."
+    if not grant.sharing:
+        yield "Shared", "Footage is shared with nobody outside."
+    yield "Live view", _live(decision)
+    yield "Models", _models(camera)
+    yield "Reports", f"It must report {listed(map(words, grant.metrics))} (SL-2.5)."
+    yield "Ends", f"This permission ends by itself on {day_and_time(grant.ends_at)}."
+
+
+def _may_not(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
+    grant = camera.grant
+    use = charter.use(grant.intended_use)
+    refused = [] if use is None else [one.title for one in use.permissible if one.id not in grant.permissible_uses]
+    if refused:
+        yield "Other uses", f"Not for {listed(map(_lower, refused), 'or')}, although the law knows such uses."
+    yield "Anything else", "It may not be used for anything that is not said above."
+    yield "Targeting", "It may not look for, follow or identify a person or a group (SL-2.2)."
+    yield "Biometrics", biometrics(charter, camera)
+    yield "Sound", "It may not record sound."
+    if camera.decision.live is LiveView.NONE:
+        yield "Live viewing", "Nobody may watch it live."
+    yield "Administrators", "Those who run the system may not open footage (SL-3.2)."
+
+
+def biometrics(charter: Charter, camera: CameraStanding) -> str:
+    """Return the state of no-biometrics mode and whether it is locked on."""
+    state = "It may not recognise faces or compute anything that identifies a person: no-biometrics mode is on"
+    if not camera.decision.biometrics_locked:
+        return f"{state}."
+    offices = listed(charter.title_of(office) for office in charter.approval.offices)
+    return f"{state}, and an official has locked it on. Only {offices} together can lift the lock."
+
+
+def standing_words(charter: Charter, camera: CameraStanding) -> tuple[Said, ...]:
+    """Return what narrows or widens a camera beside its grant, and how many holds there are."""
+    return tuple(_standing(charter, camera))
+
+
+def _standing(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
+    waivers = [
+        f"until {day_and_time(one.ends_at)}, by the {charter.title_of(one.issued_by)}, for {words(one.basis)}"
+        for one in camera.waivers
+    ]
+    if waivers:
+        yield "Waivers", f"{count(len(waivers), 'waiver')} in force: {'; '.join(waivers)}."
+    else:
+        yield "Waivers", "No waiver is in force."
+    restrictions = [_restriction(charter, one) for one in camera.restrictions]
+    if restrictions:
+        yield "Restrictions", f"{count(len(restrictions), 'restriction')}: {'; '.join(restrictions)}."
+    else:
+        yield "Restrictions", "No restriction is in force."
+    if camera.revocations:
+        orders = "; ".join(
+            f"{one.action}, by the {charter.title_of(one.issued_by)}, since {day(one.starts_at)}"
+            for one in camera.revocations
+        )
+        yield "Revoked", f"It was revoked: {orders}."
+    held = len(camera.holds)
+    if held:
+        yield "Holds", f"{count(held, 'hold')} keep footage from being removed. For which case is not published."
+    else:
+        yield "Holds", "No hold keeps footage from being removed."
+
+
+def _restriction(charter: Charter, one: Restriction) -> str:
+    what = listed(
+        _PLAIN.get(part.what, "") if isinstance(part, NarrowPlainly) else _NARROWED[part.what] for part in one.narrows
+    )
+    why = "" if one.reason == WITHHELD else f" ({one.reason.rstrip('.')})"
+    return f"{what}, by the {charter.title_of(one.issued_by)} since {day(one.starts_at)}{why}"
+
+
+_PLAIN = {
+    "no-biometrics": "no-biometrics mode locked on",
+    "no-originals": "nothing hidden is kept",
+    "no-live": "nothing is shown live",
+    "dark": "nothing is recorded",
+}
+_NARROWED = {
+    "zones": "more private areas",
+    "schedule": "fewer hours",
+    "people": "more of people hidden",
+    "retention": "footage kept for less time",
+    "picture": "a coarser picture",
+    "recipient": "somebody's access suspended",
+    "model": "a model that may not run",
+}
+
+
+def _now(camera: CameraStanding, use: IntendedUse | None) -> str:
+    if camera.decision.recording:
+        return f"It records, for {_lower(use.title if use else camera.grant.intended_use)}."
+    if _counts_only(camera.decision):
+        return "It counts what passes, and stores no picture at all."
+    return f"It is dark and records nothing: {sentence(camera.decision.reason.replace(f': {WITHHELD}', ''))}"
+
+
+def _counts_only(decision: Decision) -> bool:
+    return decision.people is PeopleMode.COUNTS_ONLY and bool(decision.models)
+
+
+def _hours(camera: CameraStanding) -> str:
+    hours = hours_words(camera.grant.schedule)
+    less = [
+        hours_words(part.schedule) for one in camera.restrictions for part in one.narrows if part.what == "schedule"
+    ]
+    more = [hours_words(one.widens.schedule) for one in camera.waivers if one.widens.what == "schedule"]
+    also = f", and by waiver {'; '.join(more)}" if more else ""
+    only = f", but only {'; '.join(less)}" if less else ""
+    return f"{hours}{also}{only}, by the city's clock" if hours != "day and night" or also or only else hours
+
+
+def _people(decision: Decision, camera: CameraStanding) -> str:
+    mode = decision.people if decision.recording or _counts_only(decision) else camera.grant.people
+    return f"Before anything is stored, {HIDDEN[mode]}."
+
+
+def _areas(camera: CameraStanding) -> str:
+    areas = len(camera.decision.zones) or len(camera.grant.zones)
+    if not areas:
+        return f"No private area is in view: {camera.grant.no_zones_statement}"
+    filled = "is filled" if areas == 1 else "are filled"
+    return f"{count(areas, 'private area')} {filled} with one colour before anything is stored, in every copy (JC-12)."
+
+
+def _originals(charter: Charter, camera: CameraStanding) -> str:
+    kept = camera.grant.originals
+    if camera.decision.recording:
+        kept = camera.decision.originals
+    if kept is Originals.NONE:
+        return "What is hidden is not kept: nobody can bring it back."
+    if charter.release is None:
+        return "What is hidden of people is kept apart, sealed."
+    rule = charter.release
+    offices = [charter.title_of(office) for office in rule.offices]
+    together = f"{rule.threshold} of {listed(offices)}" if rule.threshold < len(offices) else listed(offices)
+    return (
+        f"What is hidden of people is kept apart, sealed. Only {together} together can open it, for one case, "
+        f"on {listed(map(words, rule.bases), 'or')} (JC-8)."
+    )
+
+
+def _picture(decision: Decision, grant: Grant) -> str:
+    recording = decision.recording
+    height = decision.max_height_px if recording else grant.max_height_px
+    rate = decision.max_rate_hz if recording else grant.max_rate_hz
+    return f"At most {height} lines and {rate} pictures a second."
+
+
+def _kept(charter: Charter, camera: CameraStanding) -> str:
+    days = camera.decision.retention.days
+    said = f"Footage is kept for {count(days, 'day')}, then its keys are destroyed and no copy opens any more"
+    asked = camera.grant.retention
+    if asked.basis is None or asked.ends_at is None or days <= charter.retention.default_days:
+        return f"{said}."
+    decided = "" if asked.decided_by is None else f", decided by the {charter.title_of(asked.decided_by)}"
+    usual = f"More than the usual {charter.retention.default_days} days"
+    return f"{said}. {usual}: {words(asked.basis)} in {asked.area}, until {day(asked.ends_at)}{decided}."
+
+
+def _live(decision: Decision) -> str:
+    if decision.live is LiveView.PUBLIC:
+        return "Everybody may watch the masked picture live (SL-T2-5)."
+    return "It is not shown live."
+
+
+def _models(camera: CameraStanding) -> str:
+    suspended = {part.sha256 for one in camera.restrictions for part in one.narrows if part.what == "model"}
+    models = [one for one in camera.grant.models if one.sha256 not in suspended]
+    if not models:
+        return "No model may run on it."
+    return f"{count(len(models), 'model')} may run on it, to find people and vehicles: {listed(map(_model, models))}."
+
+
+def _model(model: ListedModel) -> str:
+    return f"{model.name} ({' and '.join(model.outputs)}; SHA-256 {model.sha256[:_DIGITS]}…)"
+
+
+def _use_title(charter: Charter, both: str) -> str:
+    use_id, _, permissible = both.partition("/")
+    use = charter.use(use_id)
+    titles = {} if use is None else {one.id: one.title for one in use.permissible}
+    return titles.get(permissible, permissible)
+
+
+def _roles(charter: Charter, roles: Iterable[str]) -> str:
+    titles = []
+    for role_id in roles:
+        role = charter.role(role_id)
+        titles.append(role_id if role is None else role.title)
+    return listed(titles)
+
+
+# --- words ----------------------------------------------------------------------
+
+
+def words(slug: str) -> str:
+    """Return a slug as people would write it."""
+    return BASIS_WORDS.get(slug, slug.replace("-", " "))
+
+
+def sentence(text: str) -> str:
+    """Return `text` with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def listed(parts: Iterable[str], last: str = "and") -> str:
+    """Return parts as a list in words."""
+    *others, final = [*parts] or ["nothing"]
+    return f"{', '.join(others)} {last} {final}" if others else final
+
+
+def count(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def day(at: datetime) -> str:
+    """Return a day as people write it, UTC."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y}"
+
+
+def day_and_time(at: datetime) -> str:
+    """Return a moment as people write it, UTC."""
+    return f"{day(at)}, {at.astimezone(UTC):%H:%M} UTC"
+
+
+def _lower(text: str) -> str:
+    """Return a title within a sentence; one whose second letter is large, too, is an abbreviation."""
+    return text if text[1:2].isupper() else f"{text[:1].lower()}{text[1:]}"
