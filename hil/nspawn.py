@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -52,6 +53,7 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         self._work = Path(self.machine.tree).absolute().with_suffix(".work")
         self.root = self._work / "root"  # as the container has it, running or not
         self.console = self._work / "console.log"
+        self._network = Path("/run/netns/lamppost-hil")
 
     def fresh(self) -> None:
         """Forget everything that was written since the tree was made."""
@@ -71,17 +73,25 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         """The container's root as a path, with what is mounted in it; while it runs."""
         return Path(f"/proc/{self.leader}/root")
 
+    def add_device(self, name: str, device: Path) -> None:
+        """Put a disk of this machine before its door, as /dev/NAME, while it runs."""
+        node = self.inside / "dev" / name
+        node.unlink(missing_ok=True)
+        os.mknod(node, 0o060600, device.stat().st_rdev)
+
     @Driver.check_active
     def on(self) -> None:
         """Start it, and return when systemd has started everything."""
         if self._process is not None:
             return
         self._mount()
+        self._connect()
         self._process = subprocess.Popen(
             [
                 "systemd-nspawn", "--quiet", "--boot", "--directory", str(self.root), "--machine", "lamppost-hil",
                 # No machined and no unit of ours: it also runs where systemd is not the first process.
-                "--register=no", "--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off",
+                "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off",
+                f"--network-namespace-path={self._network}",
                 "--link-journal=no", "--console=pipe",
                 # So that DevicePolicy= and IPAddressDeny= are walls in here, too: both are BPF programs.
                 "--capability=CAP_BPF", "--system-call-filter=bpf",
@@ -128,6 +138,11 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         self.off()
         self.on()
 
+    @contextlib.contextmanager
+    def files(self) -> Iterator[Path]:
+        """Lend what is on its card, below a path as on the camera."""
+        yield self.root
+
     @Driver.check_active
     def run(self, cmd: str, *, timeout: float = 120) -> tuple[list[str], list[str], int]:
         """Run a shell command as root; return its lines, its complaints and its exit status."""
@@ -168,11 +183,24 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         )
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.root)], check=True)
 
+    def _connect(self) -> None:
+        """Have a network that is nobody else's: a loopback, on which a test may put a city (`beside`)."""
+        if not self._network.exists():
+            subprocess.run(["ip", "netns", "add", self._network.name], check=True)
+            subprocess.run(["ip", "-n", self._network.name, "link", "set", "lo", "up"], check=True)
+
+    def beside(self, *command: str) -> list[str]:
+        """Return the command that runs `command` on this machine, in the container's network."""
+        self._connect()
+        return ["ip", "netns", "exec", self._network.name, *command]
+
     def _unmount(self) -> None:
         if os.path.ismount(self.root):
             subprocess.run(["umount", "--lazy", str(self.root)], check=True)
 
     def on_deactivate(self) -> None:
-        """Leave nothing running and nothing mounted."""
+        """Leave nothing running, nothing mounted and no network."""
         self.off()
         self._unmount()
+        if self._network.exists():
+            subprocess.run(["ip", "netns", "del", self._network.name], check=True)

@@ -4,7 +4,7 @@ import base64
 import enum
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import attr
@@ -18,13 +18,14 @@ from tests.fakes.city import City
 from tests.fakes.desk import CAMERA, granted_now, keys_now
 
 PATIENCE = timedelta(seconds=240)
+STALE_AFTER = timedelta(seconds=20)
 CONFIGURATION = """\
 [camera]
 id = "{camera}"
 source = "{source}"
-width_px = 640
-height_px = 360
-rate_hz = 10
+width_px = {width_px}
+height_px = {height_px}
+rate_hz = {rate_hz}
 
 [storage]
 footage = "/var/lib/lamppost/footage"
@@ -62,7 +63,9 @@ class CameraStrategy(Strategy):
     """Brings one camera where a test wants it.
 
     Args:
-        simulated: Whether it films the simulated street; else what stands before its lens.
+        source: What it films (`camera.source`): the simulated street, if nothing is said.
+        width_px: Of its picture, of 16:9 as its zones are drawn; likewise `height_px`.
+        rate_hz: Frames a second.
 
     Attributes:
         city: Who signs for this camera, once it is enrolled.
@@ -70,7 +73,10 @@ class CameraStrategy(Strategy):
     """
 
     bindings: ClassVar = {"power": "PowerProtocol", "shell": "CommandProtocol"}
-    simulated = attr.ib(default=True, validator=attr.validators.instance_of(bool))
+    source = attr.ib(default="streetscene", validator=attr.validators.instance_of(str))
+    width_px = attr.ib(default=640, validator=attr.validators.instance_of(int))
+    height_px = attr.ib(default=360, validator=attr.validators.instance_of(int))
+    rate_hz = attr.ib(default=10, validator=attr.validators.instance_of(int))
     status = attr.ib(default=Status.unknown)
 
     def __attrs_post_init__(self) -> None:
@@ -106,6 +112,12 @@ class CameraStrategy(Strategy):
         self.power.off()
         self.power.on()
 
+    def ahead(self) -> timedelta:
+        """Return by how much the camera's clock is ahead of this machine's, right to half of what asking takes."""
+        asked = precise_now()
+        told = datetime.fromtimestamp(float(self.shell.run_check("date +%s.%N")[0]), UTC)
+        return told - (asked + (precise_now() - asked) / 2)
+
     def recorder(self) -> RecorderStatus | None:
         """Return what the recorder says of itself; None if it says nothing."""
         out, _, status = self.shell.run("cat /run/lamppost/status.json")
@@ -116,11 +128,11 @@ class CameraStrategy(Strategy):
 
     def wait_for(self, what: str, condition: Callable[[RecorderStatus], bool]) -> RecorderStatus:
         """Return the first status that `condition` holds for. Raises StrategyError if none comes."""
-        until = precise_now() + PATIENCE
+        until, ahead = precise_now() + PATIENCE, self.ahead()
         status = None
         while precise_now() < until:
             status = self.recorder()
-            if status is not None and precise_now() - status.updated_at < timedelta(seconds=20) and condition(status):
+            if status is not None and precise_now() + ahead - status.updated_at < STALE_AFTER and condition(status):
                 return status
             wait(timedelta(milliseconds=300))
         told = "\n".join(self.shell.run("journalctl --no-pager -u 'lamppost*' -n 30")[0])
@@ -157,8 +169,14 @@ class CameraStrategy(Strategy):
         self.city = City(now=now - timedelta(minutes=1))
         self.city.put(keys_now(now, str(self.identity.recipient)))
         self.city.put(granted_now(now))
-        source = "streetscene" if self.simulated else "picamera"
-        self.put("/etc/lamppost/lamppost.toml", CONFIGURATION.format(camera=CAMERA, source=source).encode())
+        configuration = CONFIGURATION.format(
+            camera=CAMERA,
+            source=self.source,
+            width_px=self.width_px,
+            height_px=self.height_px,
+            rate_hz=self.rate_hz,
+        )
+        self.put("/etc/lamppost/lamppost.toml", configuration.encode())
         self.put("/usr/share/lamppost/root.json", self.city.trusted_root)
         self.put(
             "/var/lib/lamppost/link/credential.pem",
@@ -166,8 +184,10 @@ class CameraStrategy(Strategy):
             owner="lamppost-link:lamppost",
             mode="600",
         )
+        # Synced: what a board has in its image is not what a power cut may take.
         self.shell.run_check(
-            "systemctl restart lamppost-recorder.service lamppost-link.service && systemctl start lamppost.target"
+            "sync && systemctl restart lamppost-recorder.service lamppost-link.service"
+            " && systemctl start lamppost.target"
         )
         self.wait_for("recorder that says something", lambda _: True)
 

@@ -1,6 +1,5 @@
 """A card that fills, turns read-only and comes back: recording stops with a reason, and returns by itself."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,9 +45,7 @@ def card(camera: CameraStrategy, tmp_path_factory: pytest.TempPathFactory) -> It
         ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
     ).stdout.strip()
     try:
-        node = camera.power.inside / "dev/card"
-        number = Path(device).stat().st_rdev
-        os.mknod(node, 0o060600, number)
+        camera.power.add_device("card", Path(device))
         camera.shell.run_check(
             f"systemctl stop lamppost-recorder && mount -o {OPTIONS} /dev/card {FOOTAGE}"
             f" && chown lamppost-recorder:lamppost {FOOTAGE} && chmod 750 {FOOTAGE}"

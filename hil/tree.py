@@ -1,11 +1,14 @@
-"""Make the tree that the nspawn tier boots: Debian, and the package from dist/ installed as apt would.
+"""Make what the tiers start: Debian, and the package from dist/ installed as apt would.
 
-    python -m hil.tree build/hil/trixie dist/lamppost-agent_0.1.0+deb13_amd64.deb
+    python -m hil.tree build/hil/trixie dist/lamppost-agent_0.1.0+deb13_amd64.deb             a tree, for systemd-nspawn
+    python -m hil.tree --kernel build/hil/machine dist/lamppost-agent_0.1.0+deb13_amd64.deb   a disk image, for QEMU
+    python -m hil.tree --arch arm64 build/hil/arm64 dist/lamppost-agent_0.1.0+deb13_arm64.deb the other processor's
 
 Done once for each package: the tree remembers the digest of what was installed. mmdebstrap and
 systemd-nspawn must be here (Debian: apt install mmdebstrap systemd-container), and root.
 """
 
+import argparse
 import hashlib
 import shutil
 import subprocess
@@ -17,9 +20,22 @@ PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "python3", "init-system-helpers", "libstdc++6", "libgcc-s1",
     "polkitd", "nftables", "iproute2", "ca-certificates", "e2fsprogs",
 )  # fmt: skip
+KERNEL = ("linux-image-amd64", "initramfs-tools", "qemu-guest-agent", "kmod")
+# A translated processor unpacks a small initrd; the rest is loaded from the disk.
+EARLY_MODULES = "virtio_pci\nvirtio_blk\next4"
+MODULES = "vivid\ni6300esb\n"
+# One camera, as by USB; no tuner, no output.
+VIVID = "options vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0x0\n"
+FSTAB = """\
+/dev/vda            /                 ext4  noatime                                                      0 1
+LABEL=lamppost-data /var/lib/lamppost ext4  noatime,nodev,nosuid,noexec,errors=remount-ro,commit=5,nofail 0 2
+"""
+# As firmware-config has it, with more patience than a board needs.
+WATCHDOG = "[Manager]\nRuntimeWatchdogSec=60\n"
+IMAGE_SIZE = "4G"
 
 
-def make(tree: Path, package: Path, *, suite: str = "trixie") -> None:
+def make(tree: Path, package: Path, *, arch: str, kernel: bool, suite: str = "trixie") -> None:
     """Make `tree`, unless it holds this very package already."""
     if shutil.which("mmdebstrap") is None or shutil.which("systemd-nspawn") is None:
         sys.exit(
@@ -31,12 +47,7 @@ def make(tree: Path, package: Path, *, suite: str = "trixie") -> None:
         return
     bare = tree.with_suffix(".bare")
     if not (bare / "etc/debian_version").exists():
-        shutil.rmtree(bare, ignore_errors=True)
-        bare.parent.mkdir(parents=True, exist_ok=True)
-        _run(
-            "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-            '--aptopt=Acquire::Languages "none"', suite, str(bare),
-        )  # fmt: skip
+        _bootstrap(bare, suite, arch=arch, kernel=kernel)
     shutil.rmtree(tree, ignore_errors=True)
     _run("cp", "--archive", "--reflink=auto", str(bare), str(tree))
     shutil.copyfile(package, tree / "var/cache/lamppost-agent.deb")
@@ -46,12 +57,60 @@ def make(tree: Path, package: Path, *, suite: str = "trixie") -> None:
         "--resolv-conf=off", "--timezone=off", "--console=pipe",
         "dpkg", "--install", "/var/cache/lamppost-agent.deb",
     )  # fmt: skip
+    if kernel:
+        _make_image(tree)
     installed.write_text(digest)
+
+
+def _bootstrap(bare: Path, suite: str, *, arch: str, kernel: bool) -> None:
+    shutil.rmtree(bare, ignore_errors=True)
+    bare.parent.mkdir(parents=True, exist_ok=True)
+    early = "/usr/share/initramfs-tools/modules.d"
+    hooks = (
+        f'--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" "$1{early}"',
+        '--essential-hook=echo MODULES=list > "$1/etc/initramfs-tools/conf.d/bench"',
+        f'--essential-hook=echo "{EARLY_MODULES}" > "$1{early}/bench"',
+    )
+    _run(
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={arch}",
+        f"--include={','.join(PACKAGES + KERNEL if kernel else PACKAGES)}",
+        '--aptopt=Acquire::Languages "none"', *(hooks if kernel else ()), suite, str(bare),
+    )  # fmt: skip
+
+
+def _make_image(tree: Path) -> None:
+    """Put a tree onto a disk image, and its kernel and initrd beside it."""
+    for name, text in {
+        "etc/fstab": FSTAB,
+        "etc/modules-load.d/bench.conf": MODULES,
+        "etc/modprobe.d/bench.conf": VIVID,
+        "etc/systemd/system.conf.d/bench.conf": WATCHDOG,
+    }.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text, encoding="utf-8")
+    (tree / "etc/machine-id").write_text("uninitialized\n")
+    for kind in ("vmlinuz", "initrd"):
+        (found,) = (tree / "boot").glob(f"{kind}*")
+        shutil.copyfile(found, tree.with_suffix(f".{kind}"))
+    image = tree.with_suffix(".img")
+    image.unlink(missing_ok=True)
+    _run("mkfs.ext4", "-q", "-F", "-d", str(tree), str(image), IMAGE_SIZE)
 
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
+def main() -> None:
+    """Make one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("tree", type=Path)
+    parser.add_argument("package", type=Path)
+    parser.add_argument("--arch", default="amd64")
+    parser.add_argument("--kernel", action="store_true", help="a disk image with a kernel, besides")
+    chosen = parser.parse_args()
+    make(chosen.tree, chosen.package, arch=chosen.arch, kernel=chosen.kernel)
+
+
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()
