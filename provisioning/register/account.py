@@ -12,7 +12,7 @@ Pure: events in, a value out.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -96,20 +96,121 @@ class CameraAccount:
 
 
 def account_of(events: Iterable[Event], *, since: datetime, until: datetime) -> CameraAccount:
-    """Return what a camera did within [since, until).
+    """Return what a camera did within [since, until); reads the log once and keeps none of it.
 
-    Each event is looked at once and let go: a year of one camera is three million of them.
+    A segment counts where its end lies, and its time in the days that it covers.
 
     Args:
-        events: Of its log, in order; also from before the span, or what began before it is not known, and from
-            after it, because a segment is logged when it ends.
+        events: Of its log, in order; also from before the span, or what began before it is not known.
         since: Beginning of the span, aware UTC.
         until: End of it, later than `since`.
     """
-    tally = _Tally(since, until)
+    sums = _Sums(since=since, until=until)
     for event in events:
-        tally.see(event)
-    return tally.account()
+        sums.add(event)
+    return sums.account()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sums:
+    """What was read so far."""
+
+    since: datetime
+    until: datetime
+    kinds: Counter[str] = field(default_factory=Counter)
+    frames: Counter[str] = field(default_factory=Counter)
+    removed: Counter[str] = field(default_factory=Counter)
+    by_day: dict[date, timedelta] = field(default_factory=dict)
+    cells: dict[tuple[str, str, date], list[Cell]] = field(default_factory=dict)
+    ran: timedelta = _NOTHING
+    started_at: datetime | None = None
+    before_at: datetime | None = None  # the event before
+    last_at: datetime | None = None  # the latest within the span
+
+    def add(self, event: Event) -> None:
+        """Take in the next event."""
+        self._follow_run(event)
+        if event.kind == "segment-stored":  # logged when it ends; one that began within may be logged after
+            self._add_segment(event)
+        if not self.since <= event.at < self.until:
+            return
+        self.kinds[event.kind] += 1
+        self.last_at = event.at if self.last_at is None else max(self.last_at, event.at)
+        match event.kind:
+            case "removal":
+                self.removed[str(event.facts.get("reason"))] += _number(event, "segments")
+            case "erasure-done":
+                self.removed["erased"] += _number(event, "segments")
+            case "counts":
+                self._add_counts(event)
+
+    def account(self) -> CameraAccount:
+        """Return the sums."""
+        if self.started_at is not None and self.before_at is not None:
+            self._ran(self.started_at, self.before_at)
+        return CameraAccount(
+            since=self.since,
+            until=self.until,
+            leaves=self.kinds.total(),
+            last_at=self.last_at,
+            starts=self.kinds["started"],
+            ran=self.ran,
+            recorded=sum(self.by_day.values(), _NOTHING),
+            recorded_by_day=dict(sorted(self.by_day.items())),
+            segments=self.frames["segments"],
+            truncated=self.frames["truncated"],
+            frames_stored=self.frames["frames_stored"],
+            frames_failed_closed=self.frames["frames_failed_closed"],
+            frames_dropped=self.frames["frames_dropped"],
+            sealed_segments=self.frames["sealed"],
+            removed=dict(sorted(self.removed.items())),
+            policies_applied=self.kinds["policy-applied"],
+            policies_refused=self.kinds["policy-refused"],
+            counted=tuple(self._counted()),
+        )
+
+    def _follow_run(self, event: Event) -> None:
+        if event.kind == "started":
+            if self.started_at is not None and self.before_at is not None:
+                self._ran(self.started_at, self.before_at)
+            self.started_at = event.at
+        elif event.kind == "stopped" and self.started_at is not None:
+            self._ran(self.started_at, event.at)
+            self.started_at = None
+        self.before_at = event.at
+
+    def _ran(self, starts_at: datetime, ends_at: datetime) -> None:
+        self.ran += max(min(ends_at, self.until) - max(starts_at, self.since), _NOTHING)
+
+    def _add_segment(self, event: Event) -> None:
+        starts_at, ends_at = _span_of(event)
+        counts = self.since < ends_at <= self.until
+        if event.facts.get("layer") != Layer.MASKED.value:
+            self.frames["sealed"] += counts
+            return
+        if counts:
+            self.frames["segments"] += 1
+            self.frames["truncated"] += event.facts.get("truncated") is True
+            for name in ("frames_stored", "frames_failed_closed", "frames_dropped"):
+                self.frames[name] += _number(event, name)
+        starts_at, ends_at = max(starts_at, self.since), min(ends_at, self.until)
+        while starts_at < ends_at:
+            day = starts_at.date()
+            midnight = datetime.combine(day, time(), UTC) + DAY
+            self.by_day[day] = self.by_day.get(day, _NOTHING) + min(midnight, ends_at) - starts_at
+            starts_at = midnight
+
+    def _add_counts(self, event: Event) -> None:
+        day = (instant_of(event.facts.get("interval_at")) or event.at.astimezone(UTC)).date()
+        for what, count in event.facts.items():
+            if what not in _NO_CELLS and (count is None or isinstance(count, int)):
+                key = (str(event.facts.get("place")), what, day)
+                self.cells.setdefault(key, []).append(Cell(what=what, count=count))
+
+    def _counted(self) -> Iterator[CountedDay]:
+        for (place, what, day), of_the_day in sorted(self.cells.items()):
+            told = sum(cell.count is not None for cell in of_the_day)
+            yield CountedDay(place=place, what=what, day=day, total=total(of_the_day), told=told)
 
 
 def instant_of(fact: object) -> datetime | None:
@@ -123,121 +224,10 @@ def instant_of(fact: object) -> datetime | None:
     return None if at.utcoffset() is None else at.astimezone(UTC)
 
 
-def _is_segment(event: Event, layer: Layer) -> bool:
-    return event.kind == "segment-stored" and event.facts.get("layer") == layer.value
-
-
-def span_of(event: Event) -> tuple[datetime, datetime]:
-    """Return what a segment covers, by its leaf; nothing at all where the leaf does not tell."""
+def _span_of(event: Event) -> tuple[datetime, datetime]:
+    """Return what a segment covers, UTC; nothing at all where its leaf does not tell."""
     starts_at, ends_at = instant_of(event.facts.get("starts_at")), instant_of(event.facts.get("ends_at"))
     return (event.at, event.at) if starts_at is None or ends_at is None else (starts_at, ends_at)
-
-
-def _clipped(starts_at: datetime, ends_at: datetime, since: datetime, until: datetime) -> timedelta:
-    return max(min(ends_at, until) - max(starts_at, since), _NOTHING)
-
-
-class _Tally:
-    """The numbers of one span, while its events pass."""
-
-    def __init__(self, since: datetime, until: datetime) -> None:
-        self._since, self._until = since, until
-        self._kinds: Counter[str] = Counter()
-        self._numbers: Counter[str] = Counter()
-        self._removed: Counter[str] = Counter()
-        self._by_day: dict[date, timedelta] = {}
-        self._cells: dict[tuple[str, str, date], list[Cell]] = {}
-        self._ran = _NOTHING
-        self._started_at: datetime | None = None
-        self._last_at: datetime | None = None  # of any event
-        self._last_within: datetime | None = None
-
-    def see(self, event: Event) -> None:
-        """Take the next event into account."""
-        if _is_segment(event, Layer.MASKED):
-            self._see_segment(event)
-        self._see_run(event)
-        if not self._since <= event.at < self._until:
-            return
-        self._last_within = event.at if self._last_within is None else max(event.at, self._last_within)
-        self._kinds[event.kind] += 1
-        self._numbers["sealed_segments"] += _is_segment(event, Layer.SEALED)
-        if event.kind == "removal":
-            self._removed[str(event.facts.get("reason"))] += _number(event, "segments")
-        elif event.kind == "erasure-done":
-            self._removed["erased"] += _number(event, "segments")
-        elif event.kind == "counts":
-            self._see_counts(event)
-
-    def account(self) -> CameraAccount:
-        """Return what the events that were seen come to."""
-        if self._started_at is not None and self._last_at is not None:
-            self._run(self._started_at, self._last_at)
-            self._started_at = None
-        return CameraAccount(
-            since=self._since,
-            until=self._until,
-            leaves=self._kinds.total(),
-            last_at=self._last_within,
-            starts=self._kinds["started"],
-            ran=self._ran,
-            recorded=sum(self._by_day.values(), _NOTHING),
-            recorded_by_day=dict(sorted(self._by_day.items())),
-            segments=self._numbers["segments"],
-            truncated=self._numbers["truncated"],
-            frames_stored=self._numbers["frames_stored"],
-            frames_failed_closed=self._numbers["frames_failed_closed"],
-            frames_dropped=self._numbers["frames_dropped"],
-            sealed_segments=self._numbers["sealed_segments"],
-            removed=dict(sorted(self._removed.items())),
-            policies_applied=self._kinds["policy-applied"],
-            policies_refused=self._kinds["policy-refused"],
-            counted=tuple(
-                CountedDay(
-                    place=place,
-                    what=what,
-                    day=day,
-                    total=total(cells),
-                    told=sum(cell.count is not None for cell in cells),
-                )
-                for (place, what, day), cells in sorted(self._cells.items())
-            ),
-        )
-
-    def _see_segment(self, event: Event) -> None:
-        starts_at, ends_at = span_of(event)
-        if self._since < ends_at <= self._until:  # each counts once, whichever spans it reaches into
-            self._numbers["segments"] += 1
-            self._numbers["truncated"] += event.facts.get("truncated") is True
-            for name in ("frames_stored", "frames_failed_closed", "frames_dropped"):
-                self._numbers[name] += _number(event, name)
-        starts_at, ends_at = max(starts_at, self._since), min(ends_at, self._until)
-        while starts_at < ends_at:
-            day = starts_at.astimezone(UTC).date()
-            midnight = datetime.combine(day, time(), UTC) + DAY
-            self._by_day[day] = self._by_day.get(day, _NOTHING) + min(midnight, ends_at) - starts_at
-            starts_at = midnight
-
-    def _see_run(self, event: Event) -> None:
-        """Follow from when to when the recorder ran, as far as its log tells."""
-        if event.kind == "started":
-            if self._started_at is not None and self._last_at is not None:
-                self._run(self._started_at, self._last_at)
-            self._started_at = event.at
-        elif event.kind == "stopped" and self._started_at is not None:
-            self._run(self._started_at, event.at)
-            self._started_at = None
-        self._last_at = event.at
-
-    def _run(self, starts_at: datetime, ends_at: datetime) -> None:
-        self._ran += _clipped(starts_at, ends_at, self._since, self._until)
-
-    def _see_counts(self, event: Event) -> None:
-        day = (instant_of(event.facts.get("interval_at")) or event.at).date()
-        for what, count in event.facts.items():
-            if what not in _NO_CELLS and (count is None or isinstance(count, int)):
-                key = (str(event.facts.get("place")), what, day)
-                self._cells.setdefault(key, []).append(Cell(what=what, count=count))
 
 
 def _number(event: Event, name: str) -> int:
