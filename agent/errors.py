@@ -401,6 +401,15 @@ class LogDamagedError(StorageError):
     """The log on the disk is not the one that was signed; nothing may be signed on top of it."""
 
 
+# --- the public register --------------------------------------------------------
+
+
+class RegisterError(LamppostError):
+    """A public register does not say what was signed, or was not signed."""
+
+    exit_status = os.EX_DATAERR
+
+
 # --- evidence -----------------------------------------------------------------
 # Which kind of no: each has an exit status of its own, above those of sysexits.h, so that
 # whoever checks a hundred exports by script need not read sentences.
@@ -476,3 +485,12 @@ class WrongRecipientError(EvidenceError):
     """The export is sealed to somebody else."""
 
     exit_status = 90
+
+
+# --- the yearly report ----------------------------------------------------------
+
+
+class NotesFormatError(LamppostError):
+    """What people entered for a report is not what a report takes."""
+
+    exit_status = os.EX_DATAERR
