@@ -7,6 +7,7 @@
     lamppost-agent aim --config FILE             show a technician what it sees, masked, over stdin and stdout
     lamppost-agent status --config FILE          what it does and why
     lamppost-agent enrol --config FILE           become a camera that the city knows; see agent/core/enrolment/FORMAT.md
+    lamppost-agent network --config FILE         as root: hand the network of the claim over to NetworkManager
     lamppost-agent retire --half HALF …          forget who this camera is; footage and log stay
     lamppost-agent diagnose --config FILE        what whoever mends it must know; no secret, no picture
     lamppost-agent link --config FILE            keep the camera in touch with the city's broker
@@ -94,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     carried.add_argument("--carry-out", action="store_true", help="write the request for somebody to carry to stdout")
     carried.add_argument("--carry-in", action="store_true", help="install the answer on stdin, and end")
     enrol.set_defaults(command=_enrol)
+
+    network = commands.add_parser(
+        "network", parents=[configured], help="hand the wireless network of the claim to NetworkManager; as root"
+    )
+    network.add_argument("--into", type=Path, metavar="FOLDER", help="another than NetworkManager's in /run")
+    network.set_defaults(command=_network)
 
     retire = commands.add_parser("retire", parents=[configured], help="forget who this camera is; footage stays")
     retire.add_argument("--half", choices=["recorder", "link"], required=True, help="each as its own user, stopped")
@@ -263,6 +270,16 @@ def _enrol(arguments: argparse.Namespace) -> int:
     lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
     with LampPlayer(lamp, clock) as player:
         return 0 if enrol(enrolment, player, _stop_on_signals()) else EnrolmentPendingError.exit_status
+
+
+def _network(arguments: argparse.Namespace) -> int:
+    from agent.adapters.network_manager import CONNECTIONS, take_network  # noqa: PLC0415 - see the top
+    from agent.config import load  # noqa: PLC0415
+
+    left = load(arguments.config).enrolment.networks
+    if left is not None:
+        take_network(left, arguments.into or CONNECTIONS)
+    return 0
 
 
 def _retire(arguments: argparse.Namespace) -> int:

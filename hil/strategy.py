@@ -167,7 +167,7 @@ class CameraStrategy(Strategy):
         now = precise_now().replace(microsecond=0)
         self.identity = PostQuantumIdentity.generate()
         self.city = City(now=now - timedelta(minutes=1))
-        self.city.put(keys_now(now, str(self.identity.recipient)))
+        self.city.put(keys_now(now, str(self.identity.recipient), ahead=20))
         self.city.put(granted_now(now))
         configuration = CONFIGURATION.format(
             camera=CAMERA,

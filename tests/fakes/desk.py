@@ -50,10 +50,10 @@ class Desk:
         self.camera.deliver(self.city.publish(after=timedelta(seconds=1)))
 
 
-def keys_now(now: datetime, recipient: str) -> EpochKeys:
-    """Return the custodian's keys from yesterday to the day after tomorrow: one recipient for all."""
+def keys_now(now: datetime, recipient: str, *, ahead: int = 2) -> EpochKeys:
+    """Return the custodian's keys from yesterday to `ahead` days from now: one recipient for all."""
     one = EpochRecipient(role="custodian", holder="jun-okafor", recipient=recipient)
-    days = tuple(EpochDay(day=(now + n * DAY).date(), recipients=(one,)) for n in range(-1, 3))
+    days = tuple(EpochDay(day=(now + n * DAY).date(), recipients=(one,)) for n in range(-1, ahead + 1))
     return epochs(issued_at=now - DAY, starts_at=now - DAY, ends_at=now + 30 * DAY, days=days)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.core.enrolment.claim import Wifi
-from agent.core.enrolment.networks import keyfile
+from agent.core.enrolment.networks import keyfile, read_keyfile
 from agent.errors import ClaimFormatError
 
 
@@ -23,3 +23,32 @@ def test_a_network_without_its_passphrase_is_not_written() -> None:
         keyfile(Wifi(ssid="City"))
 
     assert "City" in str(refused.value)
+
+
+@pytest.mark.parametrize("secret", ["correct horse", " back\\slash ", "\\s\\\\s\\s\\s", "=;[wifi]#x"])
+@pytest.mark.parametrize("ssid", ["City", "Ö;x", "\\s;"])
+def test_what_is_written_reads_back(ssid: str, secret: str) -> None:
+    wifi = Wifi(ssid=ssid, secret=secret)
+
+    assert read_keyfile(keyfile(wifi)) == wifi
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("[ipv6]", "[vpn]\nservice-type=org.example\n[ipv6]"),
+        ("type=wifi", "type=vpn"),
+        ("key-mgmt=wpa-psk", "key-mgmt=wpa-eap\nphase2-ca-cert=/etc/shadow"),
+        ("ssid=67;", "ssid=300;"),
+        ("ssid=67;", "ssid=255;"),
+        ("psk=", "psk=\x00"),
+        ("\n", "\r\n"),
+        ("psk=correct horse\n", ""),
+    ],
+)
+def test_what_somebody_else_wrote_is_no_network(written: str, instead: str) -> None:
+    keyed = keyfile(Wifi(ssid="City", secret="correct horse"))
+    assert written in keyed
+
+    with pytest.raises(ClaimFormatError):
+        read_keyfile(keyed.replace(written, instead))
