@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 
 from agent.core.layer import Layer
 from agent.core.log.leaf import Event
-from agent.core.policy.words import write_instant
 from provisioning.footage.accounting import Hole
 from provisioning.register.account import CameraAccount, account_of, span_of
 
@@ -275,8 +274,3 @@ def _plain(reason: str) -> str:
 
 def _most_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def day_words(at: datetime) -> str:
-    """Return a day as documents of the house spell it."""
-    return write_instant(at)[:10]

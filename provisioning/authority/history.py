@@ -9,32 +9,30 @@ A snapshot states no time but its end, which the backend sets a fixed while afte
 (`city.SNAPSHOT_OUTLIVES`): the times here are those of the backend's clock.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
-from tuf.api.exceptions import LengthOrHashMismatchError, UnsignedMetadataError
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets
+from tuf.api.exceptions import LengthOrHashMismatchError
+from tuf.api.metadata import Metadata, Root, Targets
 
 from agent.core.bundle import MAX_METADATA_BYTES
-from agent.core.policy.charter import Charter, parse_charter
-from agent.core.policy.release import CHARTER_PATH, ROOT, SNAPSHOT, TARGETS
-from agent.core.policy.strict_json import MAX_DOCUMENT_BYTES
-from agent.errors import BundleFormatError, SignatureError, UsageError
+from agent.core.policy.charter import parse_charter
+from agent.core.policy.release import CHARTER_PATH, TARGETS
+from agent.errors import BundleFormatError, UsageError
 from provisioning.authority import files
 from provisioning.authority.city import SNAPSHOT_OUTLIVES, CityFolder, read_city
 from provisioning.authority.published import (
+    EarlierMetadata,
     Holder,
     PublishedCity,
-    delegations,
+    ReleaseFiles,
     document_url,
-    parse_metadata,
     signers,
+    verify_earlier,
+    verify_metadata,
 )
-
-_S = TypeVar("_S", Root, Snapshot, Targets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,82 +86,57 @@ _Listed = Mapping[tuple[str, bytes], tuple[Holder, ...]]
 
 def _states(published: Path, city: PublishedCity) -> Iterator[tuple[datetime, _Listed]]:
     """Yield each state of the documents, and since when it was in force."""
-    roots = [
-        parse_metadata(city.release[f"metadata/{version}.root.json"], Root, ROOT)
-        for version in range(1, city.root.signed.version + 1)
-    ]
+    files_there = _Files(published)
+    roots = verify_metadata(city.release, city.first_root).roots
     before: object = None
     for version in range(1, city.snapshot.signed.version + 1):
-        raw = _read(published / f"metadata/{version}.snapshot.json")
-        root, snapshot = _by_one_of(roots, SNAPSHOT, raw, Snapshot)
-        if snapshot.signed.meta == before:
+        earlier = verify_earlier(files_there, roots, version)
+        if earlier.snapshot.signed.meta == before:
             continue  # the daily word that nothing has changed
-        before = snapshot.signed.meta
-        # A backend does not go back to a key that was replaced.
-        roots = roots[roots.index(root) :]
-        listed, charter = _listed(published, roots, snapshot.signed)
-        yield snapshot.signed.expires - SNAPSHOT_OUTLIVES * charter.offline_for, listed
+        before = earlier.snapshot.signed.meta
+        listed = dict(_listed(files_there, roots, earlier))
+        charter = next((parse_charter(raw) for path, raw in listed if path == CHARTER_PATH), None)
+        if charter is None:
+            raise BundleFormatError(f"version {version} of the snapshot knows no charter")
+        yield earlier.snapshot.signed.expires - SNAPSHOT_OUTLIVES * charter.offline_for, listed
 
 
-def _listed(published: Path, roots: list[Metadata[Root]], snapshot: Snapshot) -> tuple[_Listed, Charter]:
-    root, targets = _by_one_of(roots, TARGETS, _read(published / _name(TARGETS, snapshot)), Targets)
-    listed = dict(_documents(published, targets.signed, signers(TARGETS, targets, root.signed)))
-    charter = next((raw for path, raw in listed if path == CHARTER_PATH), None)
-    if charter is None:
-        raise BundleFormatError(f"version {snapshot.version} of the snapshot names no charter")
-    for role in delegations(targets.signed)[1].values():
-        metadata = parse_metadata(_read(published / _name(role.name, snapshot)), Targets, role.name)
-        _verify(targets.signed, role.name, metadata)
-        who = signers(role.name, metadata, targets.signed)
-        for (path, raw), by in _documents(published, metadata.signed, who):
-            if not role.is_delegated_path(path):
-                raise SignatureError(f"role {role.name} listed {path}, which is not its to sign")
-            listed[path, raw] = by
-    return listed, parse_charter(charter)
+def _listed(
+    there: ReleaseFiles, roots: Sequence[Metadata[Root]], earlier: EarlierMetadata
+) -> Iterator[tuple[tuple[str, bytes], tuple[Holder, ...]]]:
+    founders = {who for root in roots for who in signers(TARGETS, earlier.targets, root.signed)}
+    yield from _documents(there, earlier.targets.signed, tuple(sorted(founders)))
+    for role, metadata in earlier.delegated.items():
+        yield from _documents(there, metadata.signed, signers(role, metadata, earlier.targets.signed))
 
 
 def _documents(
-    published: Path, targets: Targets, who: tuple[Holder, ...]
+    there: ReleaseFiles, targets: Targets, who: tuple[Holder, ...]
 ) -> Iterator[tuple[tuple[str, bytes], tuple[Holder, ...]]]:
     for path, target in targets.targets.items():
-        raw = _read(published / document_url(path, target), max_bytes=MAX_DOCUMENT_BYTES)
         try:
+            raw = there[document_url(path, target)]
             target.verify_length_and_hashes(raw)
+        except KeyError as error:
+            raise BundleFormatError(f"{error.args[0]} is missing, and every document is kept for ever") from error
         except LengthOrHashMismatchError as error:
             raise BundleFormatError(f"{path} is not what was signed") from error
         yield (path, raw), who
 
 
-def _by_one_of(
-    roots: list[Metadata[Root]], role: str, raw: bytes, kind: type[_S]
-) -> tuple[Metadata[Root], Metadata[_S]]:
-    """Return metadata, and the first of the roots that vouches for it."""
-    metadata = parse_metadata(raw, kind, role)
-    for root in roots[:-1]:
-        try:
-            _verify(root.signed, role, metadata)
-        except SignatureError:
-            continue
-        return root, metadata
-    _verify(roots[-1].signed, role, metadata)
-    return roots[-1], metadata
+class _Files(Mapping[str, bytes]):
+    """The files of a folder as those of a release, read when they are asked for."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
-def _verify(delegator: Root | Targets, role: str, metadata: Metadata[_S]) -> None:
-    try:
-        delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-    except UnsignedMetadataError as error:
-        raise SignatureError(f"{role} was not signed as it had to be: {error}") from error
+    def __getitem__(self, path: str) -> bytes:
+        if not (self._folder / path).is_file():
+            raise KeyError(path)
+        return files.read_capped(self._folder / path, max_bytes=MAX_METADATA_BYTES)
 
+    def __iter__(self) -> Iterator[str]:
+        return (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*.json"))
 
-def _name(role: str, snapshot: Snapshot) -> str:
-    try:
-        return f"metadata/{snapshot.meta[f'{role}.json'].version}.{role}.json"
-    except KeyError:
-        raise BundleFormatError(f"version {snapshot.version} of the snapshot does not name {role}") from None
-
-
-def _read(path: Path, *, max_bytes: int = MAX_METADATA_BYTES) -> bytes:
-    if not path.exists():
-        raise BundleFormatError(f"{path} is missing, and every version is kept for ever")
-    return files.read_capped(path, max_bytes=max_bytes)
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -321,6 +321,14 @@ class LogTable:
             return None
         return LogRecord(camera_id=camera_id, log_id=log_id, next=row.next, camera_next=row.camera_next, lost=row.lost)
 
+    def of(self, camera_id: str) -> tuple[LogRecord, ...]:
+        """Return how far each log of a camera has got, in the order in which they were met."""
+        query = select(_logs).where(_logs.c.camera_id == camera_id).order_by(_logs.c.first_seen_at, _logs.c.log_id)
+        return tuple(
+            LogRecord(camera_id=camera_id, log_id=row.log_id, next=row.next, camera_next=row.camera_next, lost=row.lost)
+            for row in self._connection.execute(query)
+        )
+
     def begin(self, record: LogRecord, *, now: datetime) -> None:
         """Keep that there is such a log, and how far it has got."""
         self._connection.execute(

@@ -183,7 +183,7 @@ class _Sums:
         self.ran += max(min(ends_at, self.until) - max(starts_at, self.since), _NOTHING)
 
     def _add_segment(self, event: Event) -> None:
-        starts_at, ends_at = _span_of(event)
+        starts_at, ends_at = span_of(event)
         counts = self.since < ends_at <= self.until
         if event.facts.get("layer") != Layer.MASKED.value:
             self.frames["sealed"] += counts
@@ -224,7 +224,7 @@ def instant_of(fact: object) -> datetime | None:
     return None if at.utcoffset() is None else at.astimezone(UTC)
 
 
-def _span_of(event: Event) -> tuple[datetime, datetime]:
+def span_of(event: Event) -> tuple[datetime, datetime]:
     """Return what a segment covers, UTC; nothing at all where its leaf does not tell."""
     starts_at, ends_at = instant_of(event.facts.get("starts_at")), instant_of(event.facts.get("ends_at"))
     return (event.at, event.at) if starts_at is None or ends_at is None else (starts_at, ends_at)

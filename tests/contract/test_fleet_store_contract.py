@@ -125,6 +125,20 @@ def test_leaves_come_in_order_and_a_log_of_another_camera_is_another(store: Stor
         ]
 
 
+def test_the_logs_of_a_camera_are_listed_in_the_order_in_which_they_were_met(store: Store) -> None:
+    logs = [
+        LogRecord(camera_id="cam-07", log_id=name, next=number, camera_next=9, lost=number)
+        for number, name in enumerate(("b" * 16, "a" * 16))
+    ]
+    with store.transaction() as fleet:
+        for number, log in enumerate(logs):
+            fleet.logs.begin(log, now=NOON + timedelta(days=number))
+        fleet.logs.begin(LogRecord(camera_id="cam-08", log_id="c" * 16, next=1, camera_next=1, lost=0), now=NOON)
+
+    with store.transaction() as fleet:
+        assert fleet.logs.of("cam-07") == tuple(logs)
+
+
 def test_the_same_leaf_twice_is_refused_and_nothing_of_that_transaction_stays(store: Store) -> None:
     with store.transaction() as fleet:
         fleet.logs.append("cam-1", "log-a", [(0, b"a")], now=NOON)

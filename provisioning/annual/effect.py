@@ -1,0 +1,167 @@
+"""Whether each camera serves its purpose: the metrics that its grant promised, against the targets it set (SL-2.5).
+
+A metric that the logs know is computed and never typed; another is typed by whoever knows it, or stays a
+marked blank. A target is of a whole year; of a grant that was in force for a part of it, that part is asked.
+
+Pure.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+
+from agent.core.policy.documents import Grant, Target
+from provisioning.annual.camera_year import CameraYear, Year
+from provisioning.annual.city_year import CityYear, Supported
+from provisioning.annual.law_year import InForce, LawYear
+from provisioning.annual.notes import Notes
+
+_HOUR = timedelta(hours=1)
+
+
+class Verdict(StrEnum):
+    """What a metric came to, held against its target."""
+
+    REACHED = "reached"
+    MISSED = "missed"
+    UNKNOWN = "unknown"
+    NO_TARGET = "no target"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One metric of one grant.
+
+    Attributes:
+        grant: Id of the grant that promised it.
+        site: Where, as the public calls it.
+        clause: Of the intended use.
+        metric: Which, such as "hours-recorded".
+        value: What it came to; None where nobody has told.
+        source: Where the value is from: "camera log", "city log", or what people named.
+        target: What the grant set for a whole year, or None.
+        asked: What of the target falls on the days that the grant was in force.
+        days: For how many days of the year it was in force.
+    """
+
+    grant: str
+    site: str
+    clause: str
+    metric: str
+    value: int | None
+    source: str
+    target: Target | None
+    asked: int | None
+    days: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the target was reached."""
+        if self.target is None or self.asked is None:
+            return Verdict.NO_TARGET
+        if self.value is None:
+            return Verdict.UNKNOWN
+        kept = self.value >= self.asked if self.target.at_least is not None else self.value <= self.asked
+        return Verdict.REACHED if kept else Verdict.MISSED
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All that a metric may be computed from."""
+
+    grant: InForce[Grant]
+    cameras: Mapping[str, CameraYear]
+    city: CityYear
+
+
+def effects(law: LawYear, cameras: Iterable[CameraYear], city: CityYear, notes: Notes, year: Year) -> Iterator[Effect]:
+    """Yield what each metric of each grant came to, by site and grant."""
+    by_id = {one.camera: one for one in cameras}
+    for grant in sorted(law.grants, key=lambda one: (one.document.site.public_name, one.since, one.document.id)):
+        document = grant.document
+        use = law.charter.use(document.intended_use)
+        targets = {target.metric: target for target in document.targets}
+        for metric in document.metrics:
+            entered = notes.metric(document.id, metric)
+            if metric in COMPUTED:
+                source, compute = COMPUTED[metric]
+                value: int | None = compute(_Known(grant, by_id, city))
+            else:
+                value, source = (None, "") if entered is None else (entered.value, entered.source)
+            target = targets.get(metric)
+            yield Effect(
+                grant=document.id,
+                site=document.site.public_name,
+                clause=document.intended_use if use is None else use.clause,
+                metric=metric,
+                value=value,
+                source=source,
+                target=target,
+                asked=None if target is None else _asked(target, grant, year),
+                days=grant.days,
+            )
+
+
+def _asked(target: Target, grant: InForce[Grant], year: Year) -> int:
+    """Return what of a yearly target falls on the days of a grant, rounded in the city's disfavour."""
+    share = (grant.until - grant.since) / (year.ends_at - year.since)
+    if target.at_least is not None:
+        return math.ceil(target.at_least * share)
+    return math.floor((target.at_most or 0) * share)
+
+
+# --- what the logs know -------------------------------------------------------
+
+
+def _hours(known: _Known) -> int:
+    under = (
+        known.cameras[camera].recorded_under.get(known.grant.document.id, timedelta(0))
+        for camera in known.grant.document.cameras
+        if camera in known.cameras
+    )
+    return sum(under, timedelta(0)) // _HOUR
+
+
+def _cases(known: _Known) -> int:
+    """Return how many cases got footage of the grant's cameras: handed over, or opened."""
+    return len({one.case for one in _supported(known)})
+
+
+def _originals(known: _Known) -> int:
+    """Return how many times the sealed layer of the grant's cameras was opened."""
+    return sum(one.opened for one in _supported(known))
+
+
+def _vehicles(known: _Known) -> int:
+    """Return how many vehicles were counted at the least: small numbers are never told."""
+    mine = (known.cameras[camera] for camera in known.grant.document.cameras if camera in known.cameras)
+    return sum(
+        day.total.at_least
+        for one in mine
+        for day in one.account.counted
+        if day.what.startswith("vehicle_") and not day.what.endswith("_permille") and _counts_for(known.grant, day.day)
+    )
+
+
+def _counts_for(grant: InForce[Grant], day: date) -> bool:
+    """Return whether a day's sums are a grant's: that which was in force at noon."""
+    return grant.since <= datetime.combine(day, time(12), UTC) < grant.until
+
+
+def _supported(known: _Known) -> Iterator[Supported]:
+    grant = known.grant
+    return (
+        one
+        for one in known.city.supported
+        if one.camera in grant.document.cameras and grant.since <= one.at < grant.until
+    )
+
+
+COMPUTED: Mapping[str, tuple[str, Callable[[_Known], int]]] = {
+    "hours-recorded": ("camera log", _hours),
+    "incidents-supported": ("city log", _cases),
+    "originals-opened": ("city log", _originals),
+    "vehicles-counted": ("camera log", _vehicles),
+}
