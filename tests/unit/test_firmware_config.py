@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import UNENROLLED, load
+from agent.core.enrolment.networks import KEYFILE_NAME
 from provisioning.firmware import check, read_boards, with_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "firmware-config"
@@ -112,3 +114,16 @@ def test_the_clock_is_what_chronyd_understands() -> None:
     )
 
     assert said.returncode == 0, said.stderr
+
+
+def test_what_an_image_says_to_every_camera_names_none_and_enrols_where_the_units_let_it() -> None:
+    config = load(FOLDER / "etc/lamppost/lamppost.toml")
+    unit = (FOLDER.parent / "systemd/system/lamppost-network.path").read_text(encoding="utf-8")
+    boot = next(line for line in (FOLDER / "etc/fstab").read_text().splitlines() if line.startswith("LABEL=BOOT"))
+
+    assert config.camera.id == UNENROLLED
+    assert config.link.host is None
+    assert config.link.authority.parent == config.link.folder  # where the link may write, on the data partition
+    assert f"PathChanged={config.enrolment.networks}/{KEYFILE_NAME}\n" in unit
+    assert config.enrolment.card.parent == Path(boot.split()[1])
+    assert "gid=lamppost,umask=0027" in boot  # or the link's user could not read its order
