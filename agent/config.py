@@ -86,14 +86,24 @@ class AreaSection(_Section):
     polygon: tuple[tuple[Share, Share], ...]
 
 
+class GroundPointSection(_Section):
+    """`[[counting.ground]]`: a point of the picture, and where on the ground it lies."""
+
+    at: tuple[Share, Share]
+    metres: tuple[float, float]
+
+
 class CountingSection(_Section):
     """`[counting]`: places, drawn at commissioning; whether anything may be counted is the policy's to say.
 
-    Two places that overlap count the same people: draw them apart.
+    Two areas that overlap are refused: by subtraction they would tell of few.
     """
 
     lines: tuple[LineSection, ...] = Field(default=(), max_length=16)
     areas: tuple[AreaSection, ...] = Field(default=(), max_length=16)
+    ground: tuple[GroundPointSection, ...] = Field(
+        default=(), max_length=16, description="At least four, for speeds and cyclists; none: neither is counted"
+    )
 
 
 class EncoderSection(_Section):

@@ -1,87 +1,52 @@
-"""How many people and vehicles passed, as counts that point at nobody.
+"""How many people, cyclists and vehicles passed, and how fast, as sums that point at nobody.
 
-*Lines* and *areas* are drawn when the camera is commissioned, over the picture, 0 to 1. A
-detector's boxes are joined from look to look into *tracks*, so that somebody who walks counts
-once. A track is a box, its last place and what it has crossed, in memory, for as long as it is
-seen; it has no number, and nothing of it leaves this module. What leaves is a row for
-each place and quarter of an hour: sums.
+*Lines* and *areas* (`agent.core.places`) are drawn when the camera is commissioned. A detector's boxes are joined into
+*tracks* (`agent.core.tracks`), so that somebody who walks counts once. What leaves is a row for
+each place and quarter of an hour: sums. COUNTING.md says in plain words what they promise and what they do not.
 
-*Suppression.* A sum below `LEAST_PUBLISHED` is not told (SL-2.5, SL-T1-2), nor that it is
-zero: the one person at three in the morning would stand out. Such a cell is None, and says so.
-Totals are made of published cells only, with the number of cells left out, so that no
-subtraction leads back to a suppressed one. Each stretch of a quarter that was cut in
-two (a restart, a clock that was set) is judged for itself.
+*Suppression.* What counts people is told in steps of `LEAST_PUBLISHED`, downwards, and not at all below it
+(SL-2.5, SL-T1-2), nor that it is zero: the one person at three in the morning would stand out. Such a cell is None,
+and says so. Each number told thus stands for five; the difference of two is known to four either way, so that
+nobody learns by subtraction that one person crossed this line and not that one.
+Totals are made of published cells only, with the number of cells left out. Each stretch of a quarter that was
+cut in two (a restart, a clock that was set) is judged for itself.
+
+*Speeds* need calibrated ground (`agent.core.ground`). A mean, in whole kilometres an hour, is told where at least
+`LEAST_PUBLISHED` passages of one kind, one way, were measured. A *cyclist* is who the net takes for a person and who
+goes at least `CYCLIST_FROM_KMH` in the median. Without calibration there is neither, rather than a zero.
 
 A track counts once at each line, so that pacing up and down is no crowd; one that is lost and
-found anew counts anew. Counts are of passages, not of persons, and too low rather than too high:
-on the busy simulated street, with perfect boxes twice a second, 76 of 94 walkers' passages are
-counted, and as many when every fifth box is missing; a real net misses more.
+found anew counts anew. Counts are of passages, not of persons, and too low rather than too high.
 
 Pure: time is a parameter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from statistics import fmean
 
-from agent.core.masking.sightings import Kind, Look, Region, Sighting
-from agent.core.zones import Point, Zone
+from agent.core.ground import Ground
+from agent.core.masking.sightings import Kind, Look, Sighting
+from agent.core.places import Line, Way, contains, covered
+from agent.core.tracks import LONGEST_STEP_US, Track, Tracks, distinct, foot
+from agent.core.zones import Zone
 
 LEAST_PUBLISHED = 5
 INTERVAL = timedelta(minutes=15)
-COUNTED_FROM_SCORE = 0.5  # surer than what hides: a mask too many costs a patch, a count too many is false
+CYCLIST_FROM_KMH = 12.0  # a kilometre in five minutes: most who run are slower, most who ride are faster
 
-_FORGET_US = 2_000_000  # a track not seen for so long is over
-_SAME_OVERLAP = 0.5  # of two boxes of one look: the same thing seen in two tiles
-# How far a foot may be from where it was expected, in heights of its box, across (of the picture's width: at 16:9
-# about one body's length) and down: who begins to run, or was seen once only, is still the same half a second later.
-_REACH_ACROSS, _REACH_DOWN = 0.6, 0.5
-_LONGEST_STEP_US = 2_000_000  # between looks that still count as watching
-_SPREAD = 8  # steps from one side of an area to the other when it is asked whether a look covers it
 _LEAST_LOOKS = 30  # in an interval, for a mean to say something
+_NO_SUM = ("-mean", "-most", "-kmh")
 
 
-class Way(StrEnum):
-    """Which way a line was crossed, for one who stands at its start and looks to its end."""
+class Mode(StrEnum):
+    """How somebody passes."""
 
-    LEFT_TO_RIGHT = "left-to-right"
-    RIGHT_TO_LEFT = "right-to-left"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """Where passages are counted.
-
-    Attributes:
-        name: What people call it.
-        start: One end, (x, y) in 0..1, y down.
-        end: The other end.
-
-    Raises:
-        ValueError: An end lies outside the picture, or both are one point.
-    """
-
-    name: str
-    start: Point
-    end: Point
-
-    def __post_init__(self) -> None:
-        if not all(0.0 <= each <= 1.0 for each in (*self.start, *self.end)):  # also refuses NaN
-            raise ValueError(f"line {self.name!r} leaves the picture, expected both ends within 0 to 1")
-        if self.start == self.end:
-            raise ValueError(f"line {self.name!r} has no length")
-
-    def crossed(self, before: Point, after: Point) -> Way | None:
-        """Return which way a step from `before` to `after` crosses the line, or None."""
-        # On the line counts as beyond it, or a foot set down on it would never have crossed.
-        left_before, left_after = (_side(self.start, self.end, each) < 0 for each in (before, after))
-        if left_before == left_after:
-            return None
-        if _side(before, after, self.start) * _side(before, after, self.end) > 0:
-            return None
-        # y runs down, so what is right of the line has the positive sign.
-        return Way.LEFT_TO_RIGHT if left_before else Way.RIGHT_TO_LEFT
+    PERSON = "person"
+    CYCLIST = "cyclist"
+    VEHICLE = "vehicle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +54,8 @@ class Cell:
     """One published number.
 
     Attributes:
-        what: What it counts, such as "person left-to-right" or "vehicle present-permille".
-        count: How many, or None where it is suppressed or could not be told.
+        what: What it says, such as "person left-to-right", "vehicle present-mean" or "cyclist left-to-right-kmh".
+        count: How many, or how fast; None where it is suppressed or could not be told.
     """
 
     what: str
@@ -127,37 +92,20 @@ class Total:
     suppressed: int
 
 
-def suppressed(count: int) -> int | None:
-    """Return `count`, or None if it is too small to be told."""
-    return count if count >= LEAST_PUBLISHED else None
+def told(count: int) -> int | None:
+    """Return `count` down to a whole step of `LEAST_PUBLISHED`, or None if it is too small to be told."""
+    return count - count % LEAST_PUBLISHED if count >= LEAST_PUBLISHED else None
+
+
+def adds_up(what: str) -> bool:
+    """Return whether cells of this name may be added, spelled as in a cell or as a fact of the log."""
+    return not what.replace("_", "-").endswith(_NO_SUM)
 
 
 def total(cells: Iterable[Cell]) -> Total:
     """Return the sum of cells, which is made of what they tell and of nothing else."""
-    told = [cell.count for cell in cells]
-    return Total(at_least=sum(count for count in told if count is not None), suppressed=told.count(None))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Track:
-    kind: Kind
-    where: Region
-    seen_us: int
-    pace: Point = (0.0, 0.0)  # of its foot, each microsecond
-    crossed: set[str] = field(default_factory=set)
-
-    def expected(self, now_us: int) -> Region:
-        """Return where it is now if it went on as it did."""
-        across, down = (each * (now_us - self.seen_us) for each in self.pace)
-        where = self.where
-        return Region(where.left + across, where.top + down, where.right + across, where.bottom + down)
-
-    def move(self, to: Region, now_us: int) -> None:
-        """Take in where it was seen."""
-        (x, y), (before_x, before_y) = _foot(to), _foot(self.where)
-        took_us = max(now_us - self.seen_us, 1)
-        self.pace = ((x - before_x) / took_us, (y - before_y) / took_us)
-        self.where, self.seen_us = to, now_us
+    counts = [cell.count for cell in cells]
+    return Total(at_least=sum(count for count in counts if count is not None), suppressed=counts.count(None))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,10 +114,20 @@ class _Sums:
 
     interval_at: datetime
     watched_us: int = 0
-    crossings: dict[tuple[str, Kind, Way], int] = field(default_factory=dict)
+    passages: dict[tuple[str, Mode, Way], int] = field(default_factory=dict)
+    speeds_kmh: dict[tuple[str, Mode, Way], list[float]] = field(default_factory=dict)
     present: dict[tuple[str, Kind], int] = field(default_factory=dict)
     at_once: dict[tuple[str, Kind], int] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
+
+    def count_present(self, area: Zone, boxes: Sequence[Sighting]) -> None:
+        """Take in who stands in an area at one look."""
+        self.looks[area.name] = self.looks.get(area.name, 0) + 1
+        for kind in Kind:
+            inside = sum(box.kind is kind and contains(area, foot(box.where)) for box in boxes)
+            key = (area.name, kind)
+            self.present[key] = self.present.get(key, 0) + inside
+            self.at_once[key] = max(self.at_once.get(key, 0), inside)
 
 
 class Counter:
@@ -178,12 +136,14 @@ class Counter:
     Args:
         lines: Where passages are counted.
         areas: Where it is counted how many are present.
+        ground: Where speeds can be told, or None.
     """
 
-    def __init__(self, lines: Sequence[Line] = (), areas: Sequence[Zone] = ()) -> None:
+    def __init__(self, lines: Sequence[Line] = (), areas: Sequence[Zone] = (), ground: Ground | None = None) -> None:
         self._lines = tuple(lines)
         self._areas = tuple(areas)
-        self._tracks: list[_Track] = []
+        self._calibrated = frozenset(line.name for line in lines if ground is not None and _lies_on(ground, line))
+        self._tracks = Tracks(ground)
         self._last_us: int | None = None
         self._sums: _Sums | None = None
 
@@ -203,10 +163,11 @@ class Counter:
         if self._sums is None:
             self._sums = _Sums(interval_at=interval_of(at))
         step_us = 0 if self._last_us is None else look.pts_us - self._last_us
-        if not 0 <= step_us <= _LONGEST_STEP_US:
-            self._tracks, step_us = [], 0
+        watching = 0 <= step_us <= LONGEST_STEP_US
         self._last_us = look.pts_us
-        self._sums.watched_us += step_us
+        self._sums.watched_us += step_us if watching else 0
+        for track in self._tracks.forget(look.pts_us) if watching else self._tracks.drop():
+            self._count_passages(track, self._sums)
         self._follow(look, self._sums)
         return rows
 
@@ -221,53 +182,57 @@ class Counter:
         sums, self._sums = self._sums, None
         if sums is None:
             return ()
+        for track in self._tracks.live:
+            self._count_passages(track, sums)
         watched_s = sums.watched_us // 1_000_000
         return tuple(
-            Row(place=place, interval_at=sums.interval_at, watched_s=watched_s, cells=cells)
+            Row(place=place, interval_at=sums.interval_at, watched_s=watched_s, cells=tuple(cells))
             for place, cells in (
-                *((line.name, _line_cells(line, sums)) for line in self._lines),
+                *((line.name, self._line_cells(line, sums)) for line in self._lines),
                 *((area.name, _area_cells(area, sums)) for area in self._areas),
             )
         )
 
     def _follow(self, look: Look, sums: _Sums) -> None:
-        self._tracks = [track for track in self._tracks if look.pts_us - track.seen_us <= _FORGET_US]
-        boxes = _distinct(look.sightings)
-        # Nearest first, over all pairs: whoever moved least is surely the same, and leaves the others to each other.
-        here = [(track.kind, track.expected(look.pts_us)) for track in self._tracks]
-        pairs = sorted(
-            (_distance(_foot(expected), _foot(box.where)), one, other)
-            for one, (kind, expected) in enumerate(here)
-            for other, box in enumerate(boxes)
-            if kind is box.kind and _within_reach(expected, box.where)
-        )
-        followed: dict[int, int] = {}  # box → track
-        for _, one, other in pairs:
-            if other not in followed and one not in followed.values():
-                followed[other] = one
-        for other, box in enumerate(boxes):
-            if other in followed:
-                track = self._tracks[followed[other]]
-                self._step(track, box.where, sums)
-                track.move(box.where, look.pts_us)
-            else:
-                self._tracks.append(_Track(kind=box.kind, where=box.where, seen_us=look.pts_us))
+        boxes = distinct(look)
+        for track, before, after in self._tracks.follow(boxes, look.pts_us):
+            for line in self._lines:
+                way = line.crossed(before, after)
+                if way is not None and line.name not in track.crossed:
+                    track.crossed.add(line.name)
+                    track.uncounted.append((line.name, way))
         for area in self._areas:
-            if _covered(area, look.regions):
-                _count_present(area, boxes, sums)
+            if covered(area, look.regions):
+                sums.count_present(area, boxes)
 
-    def _step(self, track: _Track, to: Region, sums: _Sums) -> None:
-        for line in self._lines:
-            way = line.crossed(_foot(track.where), _foot(to))
-            if way is not None and line.name not in track.crossed:
-                track.crossed.add(line.name)
-                key = (line.name, track.kind, way)
-                sums.crossings[key] = sums.crossings.get(key, 0) + 1
+    def _count_passages(self, track: Track, sums: _Sums) -> None:
+        """Take over what a track crossed, unless it is doubted."""
+        if track.doubted:
+            return
+        speed_kmh = track.speed_kmh()
+        for place, way in track.uncounted:
+            mode = _mode_of(track.kind, speed_kmh if place in self._calibrated else None)
+            key = (place, mode, way)
+            sums.passages[key] = sums.passages.get(key, 0) + 1
+            if speed_kmh is not None:
+                sums.speeds_kmh.setdefault(key, []).append(speed_kmh)
+        track.uncounted.clear()
+
+    def _line_cells(self, line: Line, sums: _Sums) -> Iterator[Cell]:
+        calibrated = line.name in self._calibrated
+        for mode in Mode:
+            if mode is Mode.CYCLIST and not calibrated:
+                continue
+            for way in Way:
+                key = (line.name, mode, way)
+                yield Cell(what=f"{mode} {way}", count=told(sums.passages.get(key, 0)))
+                if calibrated:
+                    yield Cell(what=f"{mode} {way}-kmh", count=_mean_kmh(sums.speeds_kmh.get(key, ())))
 
 
 def outside(look: Look, zones: Sequence[Zone]) -> Look:
     """Return the look without what stands in private areas: what happens there is not even counted."""
-    seen = tuple(each for each in look.sightings if not any(_contains(zone, _foot(each.where)) for zone in zones))
+    seen = tuple(each for each in look.sightings if not any(contains(zone, foot(each.where)) for zone in zones))
     return Look(pts_us=look.pts_us, regions=look.regions, sightings=seen)
 
 
@@ -278,105 +243,29 @@ def interval_of(at: datetime) -> datetime:
     return midnight + (moment - midnight) // INTERVAL * INTERVAL
 
 
-def _line_cells(line: Line, sums: _Sums) -> tuple[Cell, ...]:
-    return tuple(
-        Cell(what=f"{kind} {way}", count=suppressed(sums.crossings.get((line.name, kind, way), 0)))
-        for kind in Kind
-        for way in Way
-    )
+def _mode_of(kind: Kind, speed_kmh: float | None) -> Mode:
+    if kind is Kind.VEHICLE:
+        return Mode.VEHICLE
+    return Mode.CYCLIST if speed_kmh is not None and speed_kmh >= CYCLIST_FROM_KMH else Mode.PERSON
 
 
-def _area_cells(area: Zone, sums: _Sums) -> tuple[Cell, ...]:
-    """Return the mean number present, in thousandths.
+def _lies_on(ground: Ground, line: Line) -> bool:
+    """Return whether speeds can be told all along a line: calibrated ground has no bays, so its ends say it."""
+    return all(ground.metres(each) is not None for each in (line.start, line.end))
 
-    Told only if as many as `LEAST_PUBLISHED` were in one look: a mean of one is one person, however
-    many tracks it took to follow them.
+
+def _mean_kmh(speeds: Sequence[float]) -> int | None:
+    return round(fmean(speeds)) if told(len(speeds)) is not None else None
+
+
+def _area_cells(area: Zone, sums: _Sums) -> Iterator[Cell]:
+    """Yield how many were present in the mean and at most.
+
+    The mean is of the looks, whoever they saw: one person whom the net loses and finds again is one all the same.
     """
     looks = sums.looks.get(area.name, 0)
-    cells = []
     for kind in Kind:
         key = (area.name, kind)
-        told = looks >= _LEAST_LOOKS and suppressed(sums.at_once.get(key, 0)) is not None
-        count = round(1000 * sums.present[key] / looks) if told else None
-        cells.append(Cell(what=f"{kind} present-permille", count=count))
-    return tuple(cells)
-
-
-def _count_present(area: Zone, boxes: Sequence[Sighting], sums: _Sums) -> None:
-    sums.looks[area.name] = sums.looks.get(area.name, 0) + 1
-    for kind in Kind:
-        inside = sum(box.kind is kind and _contains(area, _foot(box.where)) for box in boxes)
-        key = (area.name, kind)
-        sums.present[key] = sums.present.get(key, 0) + inside
-        sums.at_once[key] = max(sums.at_once.get(key, 0), inside)
-
-
-def _distinct(sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Return the sure boxes, surest first, each thing once."""
-    kept: list[Sighting] = []
-    for box in sorted(sightings, key=lambda each: -each.score):
-        if box.score >= COUNTED_FROM_SCORE and not any(
-            box.kind is other.kind and _overlap(box.where, other.where) >= _SAME_OVERLAP for other in kept
-        ):
-            kept.append(box)
-    return kept
-
-
-def _overlap(a: Region, b: Region) -> float:
-    """Return the shared part of two boxes as a share of both together."""
-    across = min(a.right, b.right) - max(a.left, b.left)
-    down = min(a.bottom, b.bottom) - max(a.top, b.top)
-    if across <= 0 or down <= 0:
-        return 0.0
-    return across * down / (_extent(a) + _extent(b) - across * down)
-
-
-def _extent(region: Region) -> float:
-    return (region.right - region.left) * (region.bottom - region.top)
-
-
-def _within_reach(before: Region, after: Region) -> bool:
-    """Return whether one thing may have gone from one box to the other between two looks."""
-    across, down = (abs(a - b) for a, b in zip(_foot(before), _foot(after), strict=True))
-    width = max(before.right - before.left, after.right - after.left)
-    height = max(before.bottom - before.top, after.bottom - after.top)
-    return across <= max(width, _REACH_ACROSS * height) and down <= _REACH_DOWN * height
-
-
-def _foot(region: Region) -> Point:
-    """Return where a box stands on the ground."""
-    return ((region.left + region.right) / 2, region.bottom)
-
-
-def _distance(a: Point, b: Point) -> float:
-    return float((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)
-
-
-def _side(start: Point, end: Point, point: Point) -> float:
-    return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
-
-
-def _covered(area: Zone, regions: Sequence[Region]) -> bool:
-    """Return whether the regions together cover the area, as far as a grid of points over it can tell."""
-    across, down = zip(*area.polygon, strict=True)
-    return all(
-        any(region.left <= x <= region.right and region.top <= y <= region.bottom for region in regions)
-        for x in _spread(across)
-        for y in _spread(down)
-    )
-
-
-def _spread(positions: Sequence[float]) -> list[float]:
-    low, high = min(positions), max(positions)
-    return [low + (high - low) * n / _SPREAD for n in range(_SPREAD + 1)]
-
-
-def _contains(area: Zone, point: Point) -> bool:
-    """Return whether a point lies in the area: a ray from it to the right crosses its sides an odd number of times."""
-    x, y = point
-    inside = False
-    corners = area.polygon
-    for (ax, ay), (bx, by) in zip(corners, (*corners[1:], corners[0]), strict=True):
-        if (ay > y) != (by > y) and x < (bx - ax) * (y - ay) / (by - ay) + ax:
-            inside = not inside
-    return inside
+        enough = looks >= _LEAST_LOOKS
+        yield Cell(what=f"{kind} present-mean", count=told(sums.present[key] // looks) if enough else None)
+        yield Cell(what=f"{kind} present-most", count=told(sums.at_once[key]) if enough else None)

@@ -12,10 +12,13 @@ its end say for how long it was watched.
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import combinations
 
 from agent.config import CountingSection
-from agent.core.counting import INTERVAL, LEAST_PUBLISHED, Counter, Line, Row, outside
+from agent.core.counting import INTERVAL, LEAST_PUBLISHED, Counter, Row, outside
+from agent.core.ground import Ground, GroundPoint
 from agent.core.masking.sightings import Look
+from agent.core.places import Line, overlap
 from agent.core.policy.decision import ApprovedModel, Decision, PeopleMode
 from agent.core.video import RawFrame
 from agent.core.zones import Zone
@@ -32,18 +35,26 @@ def counting_places(section: CountingSection) -> Counter:
     """Return a counter for the places of the configuration.
 
     Raises:
-        ConfigurationError: One of them is none, or two have one name.
+        ConfigurationError: One of them is none, two have one name, two areas overlap, or the ground is not calibrated
+            by what says so.
     """
     names = [*(line.name for line in section.lines), *(area.name for area in section.areas)]
     if len(names) != len(set(names)):
         raise ConfigurationError("two places of [counting] have the same name")
     try:
-        return Counter(
-            [Line(name=line.name, start=line.start, end=line.end) for line in section.lines],
-            [Zone(name=area.name, polygon=area.polygon) for area in section.areas],
-        )
+        lines = [Line(name=line.name, start=line.start, end=line.end) for line in section.lines]
+        areas = [Zone(name=area.name, polygon=area.polygon) for area in section.areas]
+        points = [GroundPoint(at=point.at, metres=point.metres) for point in section.ground]
+        ground = Ground(points) if points else None
     except ValueError as error:
         raise ConfigurationError(f"[counting]: {error}") from error
+    for one, other in combinations(areas, 2):
+        if overlap(one, other):
+            raise ConfigurationError(
+                f"[counting]: areas {one.name!r} and {other.name!r} overlap: by subtraction they would tell of few",
+                hint="draw them apart",
+            )
+    return Counter(lines, areas, ground)
 
 
 class CountingWatch:
@@ -152,7 +163,7 @@ def counts_only(decision: Decision) -> bool:
 
 
 def facts_of(row: Row) -> dict[str, Fact]:
-    """Return a row as the facts of one event; a suppressed cell is None."""
+    """Return a row as the facts of one event; a suppressed cell is None. Counts are in steps of `suppressed_below`."""
     cells: dict[str, Fact] = {cell.what.replace(" ", "_").replace("-", "_"): cell.count for cell in row.cells}
     return {
         "place": row.place,

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from agent.core.counting import Line
 from agent.core.masking.blocks import BlockGrid, BlockMask
+from agent.core.places import Line
 from agent.core.policy.documents import MAX_ZONES, Coordinate, DrawnOver, PrivateZone
 from agent.core.policy.refusals import first_problem
 from agent.core.policy.strict_json import canonical

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from agent.config import AreaSection, CountingSection, LineSection
+from agent.config import AreaSection, CountingSection, GroundPointSection, LineSection
 from agent.core.log.leaf import Event, encode_leaf
 from agent.core.masking.sightings import Kind, Look, Region, Sighting
 from agent.core.policy.decision import ApprovedModel, Decision, PeopleMode
@@ -23,6 +23,10 @@ NET = ApprovedModel("a" * 64, ("boxes", "classes"))
 COUNTS = Decision(recording=False, reason="counts only", people=PeopleMode.COUNTS_ONLY, models=(NET,))
 RECORDED = Decision(recording=True, reason="test", models=(NET,))
 KERB = CountingSection(lines=(LineSection(name="kerb", start=(0.5, 1.0), end=(0.5, 0.0)),))
+GROUND = tuple(
+    GroundPointSection(at=at, metres=metres)
+    for at, metres in (((0, 1), (0, 0)), ((1, 1), (8, 0)), ((1, 0), (8, 4.5)), ((0, 0), (0, 4.5)))
+)  # seen from straight above, eight metres across
 PIXELS = I420(*(np.zeros(shape, np.uint8) for shape in ((64, 64), (32, 32), (32, 32))))
 
 
@@ -98,6 +102,17 @@ def test_a_counts_only_site_has_rows() -> None:
         "vehicle_left_to_right": None,
         "vehicle_right_to_left": None,
     }
+    assert encode_leaf(Event(number=0, at=NOON, kind="counts", facts=facts))
+
+
+def test_where_the_ground_is_calibrated_a_row_has_speeds_and_cyclists() -> None:
+    rig = Rig(CountingSection(lines=KERB.lines, ground=GROUND))
+
+    rig.glance(COUNTS, frames=1801)
+
+    facts = rig.log.events[0][1]
+    assert (facts["person_left_to_right"], facts["person_left_to_right_kmh"]) == (150, 2)  # 0.32 m each half second
+    assert (facts["cyclist_left_to_right"], facts["cyclist_left_to_right_kmh"]) == (None, None)
     assert encode_leaf(Event(number=0, at=NOON, kind="counts", facts=facts))
 
 
@@ -192,6 +207,14 @@ def test_who_is_in_a_private_area_is_not_counted() -> None:
         CountingSection(lines=KERB.lines * 2),
         CountingSection(lines=(LineSection(name="dot", start=(0.5, 0.5), end=(0.5, 0.5)),)),
         CountingSection(areas=(AreaSection(name="two corners", polygon=((0, 0), (1, 1))),)),
+        CountingSection(
+            areas=(
+                AreaSection(name="plaza", polygon=((0, 0), (1, 0), (1, 1), (0, 1))),
+                AreaSection(name="its half", polygon=((0, 0), (0.5, 0), (0.5, 1), (0, 1))),
+            )
+        ),
+        CountingSection(ground=GROUND[:3]),
+        CountingSection(ground=GROUND[:3] * 2),
     ],
 )
 def test_places_that_are_none_are_refused(section: CountingSection) -> None:
