@@ -38,7 +38,7 @@ INTERVAL = timedelta(minutes=15)
 CYCLIST_FROM_KMH = 12.0  # a kilometre in five minutes: most who run are slower, most who ride are faster
 
 _LEAST_LOOKS = 30  # in an interval, for a mean to say something
-_NO_SUM = ("-mean", "-most", "-kmh")
+_NO_SUM = ("-mean", "-most", "-kmh", "-permille")  # the last: a mean, as cameras told it before
 
 
 class Mode(StrEnum):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
+from agent.core.counting import adds_up
 from agent.core.policy.documents import Grant, Target
 from provisioning.annual.camera_year import CameraYear, Year
 from provisioning.annual.city_year import CityYear, Supported
@@ -76,7 +77,9 @@ class _Known:
     city: CityYear
 
 
-def effects(law: LawYear, cameras: Iterable[CameraYear], city: CityYear, notes: Notes, year: Year) -> Iterator[Effect]:
+def effects(
+    law: LawYear, cameras: Iterable[CameraYear], city: CityYear, notes: Notes | None, year: Year
+) -> Iterator[Effect]:
     """Yield what each metric of each grant came to, by site and grant."""
     by_id = {one.camera: one for one in cameras}
     for grant in sorted(law.grants, key=lambda one: (one.document.site.public_name, one.since, one.document.id)):
@@ -84,7 +87,7 @@ def effects(law: LawYear, cameras: Iterable[CameraYear], city: CityYear, notes: 
         use = law.charter.use(document.intended_use)
         targets = {target.metric: target for target in document.targets}
         for metric in document.metrics:
-            entered = notes.metric(document.id, metric)
+            entered = None if notes is None else notes.metric(document.id, metric)
             if metric in COMPUTED:
                 source, compute = COMPUTED[metric]
                 value: int | None = compute(_Known(grant, by_id, city))
@@ -141,7 +144,7 @@ def _vehicles(known: _Known) -> int:
         day.total.at_least
         for one in mine
         for day in one.account.counted
-        if day.what.startswith("vehicle_") and not day.what.endswith("_permille") and _counts_for(known.grant, day.day)
+        if day.what.startswith("vehicle_") and adds_up(day.what) and _counts_for(known.grant, day.day)
     )
 
 

@@ -32,7 +32,8 @@ class CountedDay:
 
     Attributes:
         place: Name of the line or area.
-        what: What is counted, such as "person_left_to_right"; a name that ends in "_permille" is a mean and no sum.
+        what: What is counted, such as "person_left_to_right"; of what does not `adds_up`, the total means nothing
+            by itself.
         day: Which day.
         total: Of its quarters of an hour.
         told: How many quarters told their number; of a mean, the total divided by it is the mean.
