@@ -183,9 +183,11 @@ class _Watch:
             part = _Part(origin, self._year)
             for each in leaves:
                 part.see(each)
-                if isinstance(each, Event):
-                    self._see(each)
-                    yield each
+                if isinstance(each, Hole):
+                    self._before = None  # what was lost may have spoken
+                    continue
+                self._see(each)
+                yield each
             self.parts.append(part.done())
 
     def _see(self, event: Event) -> None:
