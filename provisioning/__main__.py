@@ -8,11 +8,16 @@ half-written file when it fails. A command's module is imported when it is calle
 """
 
 import importlib
+import os
 import sys
+from collections.abc import Mapping, Sequence
 
 import typer
 
 from agent.errors import LamppostError
+from provisioning.words import words
+
+TRANSLATED = ""  # the line is in provisioning/words, with everything else that a technician reads
 
 # name → (module under provisioning.commands, one line for --help)
 COMMANDS = {
@@ -22,7 +27,7 @@ COMMANDS = {
     "log": ("log", "Verify a camera's log, and its footage against it."),
     "charter": ("charter", "Check and compare charters: a city's law as data."),
     "city": ("city", "Found a city: its root, its officials' keys, its charter."),
-    "commission": ("commission", "Aim a camera, draw its private areas, sign what was found."),
+    "commission": ("commission", TRANSLATED),
     "grant": ("grant", "Draft, show, sign and publish what a camera may do."),
     "restrict": ("restrict", "Narrow what a camera may do; any one official may."),
     "waive": ("waive", "Widen one named thing for less than 30 days."),
@@ -34,19 +39,25 @@ COMMANDS = {
     "policy": ("policy", "Say what a camera may do, when, and which clause says so."),
     "backend": ("backend", "Make and run the backend, and the fleet's authority."),
     "fleet": ("fleet", "See every camera, what is wrong first; ask one to do something."),
-    "site": ("site", "Record where cameras hang, and why there."),
-    "work-order": ("work_order", "Make all that a technician needs for one camera."),
-    "enrol": ("enrol", "Let cameras into the fleet; confirm the code that one shows."),
-    "card": ("card", "Prepare the card of a camera."),
-    "provision": ("provision", "Bring one camera from its work order to a recording, over a cable."),
-    "replace": ("replace", "Let another board take a camera's place."),
-    "retire": ("retire", "Take a camera down for good."),
-    "diagnose": ("diagnose", "Ask a camera what is wrong with it; one file, no secrets."),
-    "recover": ("recover", "Copy and verify what is on a card that was pulled."),
-    "practice": ("practice", "Run a city to practise in, on this desk."),
-    "label": ("label", "Draw what is stuck on a camera."),
+    "site": ("site", TRANSLATED),
+    "work-order": ("work_order", TRANSLATED),
+    "enrol": ("enrol", TRANSLATED),
+    "card": ("card", TRANSLATED),
+    "provision": ("provision", TRANSLATED),
+    "replace": ("replace", TRANSLATED),
+    "retire": ("retire", TRANSLATED),
+    "diagnose": ("diagnose", TRANSLATED),
+    "recover": ("recover", TRANSLATED),
+    "practice": ("practice", TRANSLATED),
+    "label": ("label", TRANSLATED),
     "demo": ("demo", "Play a city on a simulated camera."),
 }
+
+
+def summary_of(name: str) -> str:
+    """Return a command's one line for --help."""
+    _, summary = COMMANDS[name]
+    return summary or words(f"commands.{name}")
 
 
 def _application(wanted: str | None) -> typer.Typer:
@@ -57,7 +68,8 @@ def _application(wanted: str | None) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    for name, (module, summary) in COMMANDS.items():
+    for name, (module, _) in COMMANDS.items():
+        summary = summary_of(name)
         if name == wanted:
             command: typer.Typer = importlib.import_module(f"provisioning.commands.{module}").app
             if len(command.registered_commands) == 1 and command.registered_callback is None:
@@ -71,6 +83,14 @@ def _application(wanted: str | None) -> typer.Typer:
     return app
 
 
+def _wanted(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """Return the command that is called, or whose words a shell wants to complete."""
+    if "_LAMPPOST_COMPLETE" in environment:  # bash tells what was typed in its own way, zsh and fish in typer's
+        typed = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS", "")
+        words = typed.split()[1:]
+    return next((word for word in words if not word.startswith("-")), None)
+
+
 def complain(error: LamppostError) -> int:
     """Tell a person what went wrong and what to do; return the exit status."""
     sys.stderr.write(f"lamppost: error: {error}\n")
@@ -81,9 +101,8 @@ def complain(error: LamppostError) -> int:
 
 def main() -> None:
     """Run one command and exit with its status."""
-    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
-        _application(wanted)()
+        _application(_wanted(sys.argv[1:], os.environ))()
     except LamppostError as error:
         sys.exit(complain(error))
 

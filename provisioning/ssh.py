@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import TransportError, UsageError
+from provisioning.words import words
 
 SSH_FAILED = 255  # ssh(1): its own failure, not the command's
 OPTIONS = (
@@ -66,7 +67,7 @@ def command(host: str, remembered: Remembered, *, program: str = "ssh") -> list[
         UsageError: ssh would take the host for something else.
     """
     if host.startswith("-") or any(character.isspace() for character in host) or not host:
-        raise UsageError(f"{host!r} is no host")
+        raise UsageError(words("cable.no_host", host=repr(host)))
     options = (*OPTIONS, f'UserKnownHostsFile="{remembered.file}"', f"HostKeyAlias={remembered.name}")
     return [program, *(word for option in options for word in ("-o", option)), "-T", "--", host]
 
@@ -75,8 +76,7 @@ def unreachable(host: str, said: str, remembered: Remembered) -> TransportError:
     """Return what to tell of a call that failed with `SSH_FAILED`, having `said` something."""
     if "host key verification failed" in said.lower():
         return TransportError(
-            f"{host} is another board than the one that was there before",
-            hint=f"if you know why: {remembered.forgetting}",
+            words("cable.other_board", host=host), hint=words("cable.other_board_hint", command=remembered.forgetting)
         )
-    last = (said.strip().splitlines() or ["ssh says nothing"])[-1]
-    return TransportError(f"{host} cannot be reached: {last[:200]}", hint="look at the cable, run it again; it goes on")
+    last = (said.strip().splitlines() or [words("cable.silent")])[-1]
+    return TransportError(words("cable.unreachable", host=host, why=last[:200]), hint=words("cable.unreachable_hint"))

@@ -27,18 +27,20 @@ from provisioning.authority.published import PublishedCity
 from provisioning.authority.summary import Page, drawn_zones, pages_of, zones_svg
 from provisioning.authority.trust import root_fingerprint, trust_city, trusted_root
 from provisioning.clock import utc_now
+from provisioning.words import words
 
 MAX_PASSPHRASE_BYTES = 4096
 MAX_SPEC_BYTES = 1024 * 1024
 
 CityOption = Annotated[Path, typer.Option("--city", help="The city's folder, or a copy of its policy.bundle.")]
-KeyOption = Annotated[Path, typer.Option("--key", help="Your key folder.")]
+KeyOption = Annotated[Path, typer.Option("--key", help=words("options.key"))]
 PassphraseOption = Annotated[
     Path | None,
-    typer.Option(help="Read the passphrase from the first line of this file instead of asking for it."),
+    typer.Option(help=words("options.passphrase_file")),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help=words("options.yes"))]
+JsonOption = Annotated[bool, typer.Option("--json", help=words("options.json"))]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help=words("options.dry_run"))]
 DraftArgument = Annotated[Path, typer.Argument(help="The draft file.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Where to write the draft; must not exist yet.")]
 PublishOption = Annotated[bool, typer.Option("--publish", help="Publish at once; the city's folder must be here.")]
@@ -82,9 +84,9 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("there is nobody to ask", hint="read the page above, then add --yes")
+        raise UsageError(words("ask.nobody"), hint=words("ask.nobody_hint"))
     if not typer.confirm(question, err=True):
-        raise UsageError("nothing was done")
+        raise UsageError(words("ask.nothing_done"))
 
 
 def show_pages(pages: Iterable[Page]) -> None:
@@ -94,8 +96,8 @@ def show_pages(pages: Iterable[Page]) -> None:
         table = Table(title=page.title, title_justify="left", title_style="bold", show_header=False, box=None)
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        for label, words in page.lines:
-            table.add_row(label, words)
+        for label, said in page.lines:
+            table.add_row(label, said)
         console.print(table)
 
 

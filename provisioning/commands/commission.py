@@ -25,13 +25,16 @@ from agent.errors import AimingRefusedError, CommissioningFormatError, LamppostE
 from provisioning.authority import desk, files
 from provisioning.authority.keys import KeyCard, open_key
 from provisioning.clock import utc_now
+from provisioning.commands.work_order import CameraArgument
 from provisioning.commissioning import proposal as proposals
 from provisioning.commissioning import record as records
 from provisioning.commissioning.bench import Bench
 from provisioning.commissioning.camera_side import CameraSide, behind_ssh, here
 from provisioning.commissioning.certificate import make_certificate
 from provisioning.commissioning.signed import MAX_BYTES, SignedStatement
+from provisioning.screen import show_end
 from provisioning.ssh import Remembered, unreachable
+from provisioning.words import words
 
 FIRST_UPDATE_WITHIN_S = 60.0  # ssh, and a small board that starts a program
 
@@ -46,23 +49,23 @@ class _OpenByDefault(TyperGroup):
 
 app = typer.Typer(cls=_OpenByDefault, no_args_is_help=True)
 
-FileArgument = Annotated[Path, typer.Argument(help="A proposal or a commissioning record.")]
-ProposalArgument = Annotated[Path, typer.Argument(help="A proposal that the page saved.")]
+FileArgument = Annotated[Path, typer.Argument(help=words("commission.options.file"))]
+ProposalArgument = Annotated[Path, typer.Argument(help=words("commission.options.proposal"))]
 
 
-@app.command("open")
+@app.command("open", help=words("commission.open"))
 def open_page(  # noqa: PLR0913 - one parameter for each word of the command
-    camera: Annotated[str, typer.Argument(help="The camera's id.")],
-    key: Annotated[Path, typer.Option("--key", help="Your key folder: it signs what you propose and find.")],
+    camera: CameraArgument,
+    key: Annotated[Path, typer.Option("--key", help=words("commission.options.key"))],
     *,
-    config: Annotated[
-        Path | None, typer.Option(help="The camera's lamppost.toml: here, or on the host.", show_default=False)
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="The camera, as ssh knows it: its address over the cable.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for proposals and the record.")] = Path(),
-    listen: Annotated[str, typer.Option(help="Serve the page there; TLS where it is not this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="On that port; 0 takes a free one.", min=0, max=65_535)] = 0,
-    minutes: Annotated[int, typer.Option(help="For how long.", min=1, max=LONGEST // timedelta(minutes=1))] = 30,
+    config: Annotated[Path | None, typer.Option(help=words("commission.options.config"), show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(help=words("commission.options.host"))] = None,
+    out: Annotated[Path, typer.Option(help=words("commission.options.out"))] = Path(),
+    listen: Annotated[str, typer.Option(help=words("commission.options.listen"))] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help=words("commission.options.port"), min=0, max=65_535)] = 0,
+    minutes: Annotated[
+        int, typer.Option(help=words("commission.options.minutes"), min=1, max=LONGEST // timedelta(minutes=1))
+    ] = 30,
     passphrase_file: desk.PassphraseOption = None,
 ) -> None:
     """Open a local page that shows what the camera sees, masked, for half an hour at most.
@@ -70,7 +73,7 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
     The window is in the camera's log, with your name. Your key stays on this machine.
     """
     if host is None and config is None:
-        raise UsageError("which camera?", hint="--host ADDRESS over the cable, or --config FILE on this machine")
+        raise UsageError(words("cable.which"), hint=words("commission.which_hint"))
     remembered = Remembered.of_camera(camera)
     child = here(config) if host is None and config is not None else behind_ssh(host or "", config, remembered)
     with _bound(listen, port) as listening:  # before a window is opened that nobody could look through
@@ -89,41 +92,56 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
                 if host is not None and (said := side.out_of_reach()) is not None:
                     raise unreachable(host, said, remembered)
                 raise AimingRefusedError(
-                    side.over() or "the camera shows nothing", hint="lamppost-agent status says more"
+                    side.over() or words("commission.nothing_shown"), hint=words("commission.nothing_shown_hint")
                 )
             if first.update.camera_id != camera:
                 raise UsageError(
-                    f"this is {first.update.camera_id}, not {camera}", hint="look at the label on the pole"
+                    words("commission.other", name=first.update.camera_id, camera=camera),
+                    hint=words("commission.other_hint"),
                 )
             _serve(side, bench, listening, until=first.update.until)
     for path in bench.written:
         sys.stdout.write(f"{path}\n")
-    if not any(path.name.endswith(".record.json") for path in bench.written):
-        desk.say("no record was signed: the camera counts as not commissioned")
+    _end_screen(camera, bench.written)
+
+
+def _end_screen(camera: str, written: list[Path]) -> None:
+    signed = any(path.name.endswith(".record.json") for path in written)
+    proposal = next((path for path in reversed(written) if path.name.endswith(".proposal.json")), None)
+    rows = [(words("commission.saved"), path.name) for path in written]
+    following = []
+    if not signed:
+        rows.append(("", words("commission.no_record")))
+        following.append(words("commission.next_again", camera=camera))
+    if proposal is not None:
+        following.append(words("commission.next_proposal", path=proposal))
+    if signed:
+        following.append(words("commission.next_label", camera=camera))
+    show_end(words("commission.done", camera=camera), rows, following=following, good=signed)
 
 
 def _serve(side: CameraSide, bench: Bench, listening: socket.socket, *, until: datetime) -> None:
     from provisioning.web.commission.gate import Gate  # noqa: PLC0415 - the other commands need no web server
     from provisioning.web.commission.server import Listening, PageServer, application  # noqa: PLC0415
 
-    address, bound_port = listening.getsockname()[:2]
-    local = ipaddress.ip_address(address).is_loopback
-    shown = f"[{address}]" if ":" in address else address
+    served_at, bound_port = listening.getsockname()[:2]
+    local = ipaddress.ip_address(served_at).is_loopback
+    shown = f"[{served_at}]" if ":" in served_at else served_at
     origin = f"{'http' if local else 'https'}://{shown}:{bound_port}"
     with TemporaryDirectory(prefix="lamppost-") as scratch:  # 0700, for the certificate's key
         certificate = None
         if not local:
             certificate = Path(scratch) / "page.pem"
-            fingerprint = make_certificate(certificate, address, now=utc_now(), until=until)
-            desk.say(f"the browser will warn; its certificate must have SHA-256 {fingerprint}")
+            fingerprint = make_certificate(certificate, served_at, now=utc_now(), until=until)
+            desk.say(words("commission.fingerprint", fingerprint=fingerprint))
         gate = Gate(origin=origin, token=secrets.token_urlsafe(24), session=secrets.token_urlsafe(24))
         page = application(side, bench, gate, lambda: server.stop())  # noqa: PLW0108 - made below; it needs the page
         server = PageServer(page, Listening(socket=listening, origin=origin, certificate=certificate))
-        desk.say(f"open this, once, until {until:%H:%M:%S} UTC:")
-        desk.say(f"  {origin}/?token={gate.token}")
+        address = f"{origin}/?token={gate.token}"
+        desk.say(words("commission.address", end=f"{until:%H:%M:%S}", address=address))
         server.run(lambda: bool(side.over()))
     if side.over():
-        desk.say(f"the window is over: {side.over()}")
+        desk.say(words("commission.over", why=side.over()))
 
 
 def _bound(listen: str, port: int) -> socket.socket:
@@ -131,30 +149,30 @@ def _bound(listen: str, port: int) -> socket.socket:
         address = ipaddress.ip_address(listen)
     except ValueError as error:
         raise UsageError(
-            f"{listen!r} is no IP address", hint="127.0.0.1, or this machine's own over the cable"
+            words("commission.no_address", listen=repr(listen)), hint=words("commission.no_address_hint")
         ) from error
     if address.is_unspecified:
-        raise UsageError("the page is not served to every network", hint="name the one address it is for")
+        raise UsageError(words("commission.every_network"), hint=words("commission.every_network_hint"))
     bound = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)  # noqa: PLR2004 - IPv6
     try:
         bound.bind((str(address), port))
         bound.listen(16)
     except OSError as error:
         bound.close()
-        raise UsageError(f"cannot serve on {listen} port {port}: {error.strerror}") from error
+        raise UsageError(words("commission.cannot_serve", listen=listen, port=port, why=error.strerror)) from error
     return bound
 
 
-@app.command()
+@app.command(help=words("commission.show"))
 def show(file: FileArgument, *, as_json: desk.JsonOption = False) -> None:
     """Say what a proposal or a record says, and who signed it. Its signature must hold."""
     _show(*_read(file), as_json=as_json)
 
 
-@app.command()
+@app.command(help=words("commission.verify"))
 def verify(
     file: FileArgument,
-    card: Annotated[Path, typer.Option("--card", help="The technician's key card, as the city knows it.")],
+    card: Annotated[Path, typer.Option("--card", help=words("commission.options.card"))],
     *,
     as_json: desk.JsonOption = False,
 ) -> None:
@@ -165,18 +183,19 @@ def verify(
     if isinstance(statement, records.CommissioningRecord) and not statement.complete:
         failed = ", ".join(check.what for check in statement.checks if not check.passed)
         raise CommissioningFormatError(
-            f"{statement.camera} is not commissioned: {failed}", hint="lamppost commission says what is missing"
+            words("commission.not_commissioned", camera=statement.camera, checks=failed),
+            hint=words("commission.not_commissioned_hint"),
         )
 
 
-@app.command()
+@app.command(help=words("commission.zones"))
 def zones(proposal: ProposalArgument) -> None:
     """Write the areas of a proposal as TOML."""
     drawn, _ = proposals.parse_proposal(files.read_capped(proposal, max_bytes=MAX_BYTES))
     sys.stdout.write(drawn.zones_toml())
 
 
-@app.command()
+@app.command(help=words("commission.lines"))
 def lines(proposal: ProposalArgument) -> None:
     """Write the counting lines of a proposal as TOML."""
     drawn, _ = proposals.parse_proposal(files.read_capped(proposal, max_bytes=MAX_BYTES))
@@ -199,17 +218,31 @@ def _show(
     if as_json:
         desk.write_json({"kind": signed.kind, "signed_by": signed.card.name, **signed.statement})
         return
-    desk.say(f"{signed.kind} of {statement.camera}, signed by {signed.card.name} ({signed.card.office})")
-    desk.say(f"key {signed.card.fingerprint}")
+    card = signed.card
+    desk.say(
+        words("commission.signed_by", kind=signed.kind, camera=statement.camera, name=card.name, office=card.office)
+    )
+    desk.say(words("commission.key", fingerprint=card.fingerprint))
     if isinstance(statement, proposals.Proposal):
-        rows = [(zone.name, f"{len(zone.polygon)} corners") for zone in statement.zones]
-        rows += [(line.name, "counting line") for line in statement.lines]
-        desk.show_table(f"drawn at {statement.drawn_at:%Y-%m-%d %H:%M} UTC", ("name", "what"), rows)
-        hidden = statement.grid()
-        desk.say(statement.no_zones_statement or f"hides {int(hidden.sum())} of {hidden.size} blocks")
-        return
-    words = {True: "yes", False: "NO", None: "not looked at"}
-    checks = [(check.what, words[check.passed], check.found) for check in statement.checks]
-    desk.show_table(f"done at {statement.done_at:%Y-%m-%d %H:%M} UTC", ("check", "passed", "found"), checks)
-    if statement.remark is not None:
-        desk.say(f"remark: {statement.remark}")
+        _show_proposal(statement)
+    else:
+        _show_record(statement)
+
+
+def _show_proposal(drawn: proposals.Proposal) -> None:
+    rows = [(zone.name, words("commission.corners", count=len(zone.polygon))) for zone in drawn.zones]
+    rows += [(line.name, words("commission.line")) for line in drawn.lines]
+    columns = (words("commission.columns.name"), words("commission.columns.what"))
+    desk.show_table(words("commission.drawn_at", at=f"{drawn.drawn_at:%Y-%m-%d %H:%M}"), columns, rows)
+    grid = drawn.grid()
+    hides = words("commission.hides", hidden=int(grid.sum()), blocks=grid.size)
+    desk.say(drawn.no_zones_statement or hides)
+
+
+def _show_record(found: records.CommissioningRecord) -> None:
+    passed = {True: words("commission.yes"), False: words("commission.no"), None: words("commission.unknown")}
+    rows = [(check.what, passed[check.passed], check.found) for check in found.checks]
+    columns = [words(f"commission.columns.{name}") for name in ("check", "passed", "found")]
+    desk.show_table(words("commission.done_at", at=f"{found.done_at:%Y-%m-%d %H:%M}"), columns, rows)
+    if found.remark is not None:
+        desk.say(words("commission.remark", remark=found.remark))

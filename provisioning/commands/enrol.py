@@ -20,28 +20,26 @@ from provisioning.clock import utc_now
 from provisioning.commands.backend import BackendOption, operator
 from provisioning.enrolment.client import confirm_online
 from provisioning.enrolment.desk import Confirmed, EnrolmentDesk
-from provisioning.enrolment.desk_folder import read_work_order
+from provisioning.enrolment.desk_folder import forget_secrets, read_work_order
 from provisioning.enrolment.granted import granted_sites
 from provisioning.enrolment.service import ENROL_PORT, EnrolmentServer
+from provisioning.screen import show_end
+from provisioning.words import words
 
 app = typer.Typer(no_args_is_help=True)
 
-OfficeOption = Annotated[
-    list[Path], typer.Option("--office", help="Key card of an office whose work orders count; repeat it.")
-]
-CityOption = Annotated[
-    Path | None, typer.Option("--city", help="The city's folder: a camera that a grant names goes to its site only.")
-]
+OfficeOption = Annotated[list[Path], typer.Option("--office", help=words("enrol.options.office"))]
+CityOption = Annotated[Path | None, typer.Option("--city", help=words("enrol.options.city"))]
 
 
-@app.command()
+@app.command(help=words("enrol.serve"))
 def serve(
     backend: BackendOption,
     office: OfficeOption,
     *,
     city: CityOption = None,
-    address: Annotated[str, typer.Option(help="What to listen on.")] = "0.0.0.0",  # noqa: S104 - cameras are outside
-    port: Annotated[int, typer.Option(help="Likewise.")] = ENROL_PORT,
+    address: Annotated[str, typer.Option(help=words("enrol.options.address"))] = "0.0.0.0",  # noqa: S104 - cameras are outside
+    port: Annotated[int, typer.Option(help=words("enrol.options.port"))] = ENROL_PORT,
 ) -> None:
     """Answer cameras that enrol, until stopped."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -58,15 +56,15 @@ def serve(
         key=folder.broker / "server.key",
     )
     with server:
-        desk.say(f"cameras enrol at https://{address}:{server.port}")
+        desk.say(words("enrol.serving", address=address, port=server.port))
         stop.wait()
 
 
-@app.command()
+@app.command(help=words("enrol.pending"))
 def pending(
     backend: BackendOption,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are settled: enrolled, or spoilt.")] = False,
+    every: Annotated[bool, typer.Option("--all", help=words("enrol.options.every"))] = False,
     as_json: desk.JsonOption = False,
 ) -> None:
     """List cameras that wait for somebody to read their code. Only a camera shows its code; this does not."""
@@ -88,41 +86,41 @@ def pending(
         )
         return
     rows = ((one.camera_id, one.site, one.state.value, str(len(one.asks)), one.confirmed_by or "—") for one in shown)
-    title = f"{len(shown)} {'claims' if every else 'waiting'}"
-    desk.show_table(title, ("camera", "site", "state", "asked with the code", "confirmed by"), rows)
+    columns = [words(f"enrol.columns.{name}") for name in ("camera", "site", "state", "asked", "confirmed_by")]
+    desk.show_table(words("enrol.claims" if every else "enrol.waiting", count=len(shown)), columns, rows)
 
 
-@app.command()
+@app.command(help=words("enrol.confirm"))
 def confirm(
-    code: Annotated[str, typer.Argument(help="The six digits that the camera shows.")],
+    code: Annotated[str, typer.Argument(help=words("enrol.options.code"))],
     *,
-    order: Annotated[
-        Path | None, typer.Option(help="The camera's work order; asks the service over the network.")
-    ] = None,
-    camera: Annotated[str | None, typer.Option(help="At the backend: the camera's id.")] = None,
-    backend: Annotated[Path | None, typer.Option(help="At the backend: its folder.")] = None,
-    office: Annotated[list[Path] | None, typer.Option(help="At the backend: as for serve.")] = None,
+    order: Annotated[Path | None, typer.Option(help=words("enrol.options.order"))] = None,
+    camera: Annotated[str | None, typer.Option(help=words("enrol.options.camera"))] = None,
+    backend: Annotated[Path | None, typer.Option(help=words("enrol.options.backend"))] = None,
+    office: Annotated[list[Path] | None, typer.Option(help=words("enrol.options.office_there"))] = None,
+    as_json: desk.JsonOption = False,
 ) -> None:
     """Say that the camera which shows this code is the right one."""
     digits = code.replace(" ", "")
     if not (digits.isascii() and digits.isdecimal() and len(digits) == 6):  # noqa: PLR2004 - a code has six digits
-        raise UsageError(f"{code!r} is no code, expected six digits")
+        raise UsageError(words("enrol.no_code", code=repr(code)))
     if order is not None:
         work = read_work_order(order)
         confirmed = confirm_online(
             work.claimed(), sign_confirmation(work.for_camera().key or b"", work.claim, digits), work.root
         )
+        forget_secrets(order, now=utc_now())  # the claim is used up; the certificate is the camera's
     elif camera is not None and backend is not None and office:
         confirmed = _desk(backend, office, None).confirm_as_operator(camera, digits, by=operator(), now=utc_now())
     else:
-        raise UsageError("who asks?", hint="--order FILE, or at the backend --camera ID --backend FOLDER --office CARD")
-    _tell(confirmed)
+        raise UsageError(words("enrol.who"), hint=words("enrol.who_hint"))
+    _tell(confirmed, order, as_json=as_json)
 
 
-@app.command()
+@app.command(help=words("enrol.offline"))
 def offline(
-    request: Annotated[Path, typer.Argument(help="What the camera wrote: lamppost provision --carry.")],
-    out: Annotated[Path, typer.Option(help="Where to write the answer for the camera; must not exist yet.")],
+    request: Annotated[Path, typer.Argument(help=words("enrol.options.request"))],
+    out: Annotated[Path, typer.Option(help=words("enrol.options.out"))],
     backend: BackendOption,
     office: OfficeOption,
     *,
@@ -130,29 +128,27 @@ def offline(
 ) -> None:
     """Answer a request that was carried here by file, as the service would."""
     if out.exists():
-        raise UsageError(f"{out} exists already", hint="choose another name, or move the old one away first")
+        raise UsageError(words("disk.exists", path=out), hint=words("disk.exists_hint"))
     asked = Request.from_bytes(files.read_capped(request, max_bytes=Request.MAX_BYTES))
     city_desk = _desk(backend, office, city)
     answer = city_desk.enrol(asked, now=utc_now())
     if answer.outcome is not Outcome.ISSUED:
-        raise EnrolmentError(
-            answer.reason or answer.outcome.value, hint="a request with the work order's proof is needed"
-        )
+        raise EnrolmentError(answer.reason or answer.outcome.value, hint=words("enrol.no_proof_hint"))
     # The camera may never have spoken to the service: it knows the root by the claim's pin.
     files.write_new(out, answer.model_copy(update={"root": city_desk.root.decode("ascii")}).to_bytes())
-    desk.say(f"carry {out} back to the camera")
+    desk.say(words("enrol.carry_back", path=out))
 
 
-@app.command()
+@app.command(help=words("enrol.offices"))
 def offices(
-    card: Annotated[list[Path], typer.Argument(help="Key cards of the offices whose work orders count.")],
-    out: Annotated[Path, typer.Option(help="The file for the cameras' image (enrolment.offices).")],
+    card: Annotated[list[Path], typer.Argument(help=words("enrol.options.cards"))],
+    out: Annotated[Path, typer.Option(help=words("enrol.options.offices_out"))],
 ) -> None:
     """Write the file that tells a camera whose claims count; it belongs in the image."""
     cards = [KeyCard.read(path) for path in card]
     lines = [f"{one.key.keyval['public']}  # {one.name}, {one.office}\n" for one in cards]
     files.write_whole(out, "".join(lines).encode())
-    desk.say(f"{out}: {', '.join(one.office for one in cards)}")
+    desk.say(words("enrol.offices_written", path=out, offices=", ".join(one.office for one in cards)))
 
 
 def _desk(backend: Path, office: list[Path], city: Path | None) -> EnrolmentDesk:
@@ -166,7 +162,14 @@ def _desk(backend: Path, office: list[Path], city: Path | None) -> EnrolmentDesk
     return EnrolmentDesk(folder, keys, lambda camera_id: granted_sites(place, camera_id))
 
 
-def _tell(confirmed: Confirmed) -> None:
-    desk.say(f"{confirmed.camera_id} is enrolled; its lamp stays lit")
+def _tell(confirmed: Confirmed, order: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        desk.write_json({"camera_id": confirmed.camera_id, "others": confirmed.others})
+        return
+    done = []
+    if order is not None:
+        done.append((words("enrol.forgotten"), words("enrol.forgotten_words", path=order)))
     if confirmed.others:
-        desk.say(f"{confirmed.others} others asked with a copy of its code and got nothing: who photographed it?")
+        done.append((words("enrol.others"), words("enrol.others_words", count=confirmed.others)))
+    following = [words("enrol.next_commission", camera=confirmed.camera_id)]
+    show_end(words("enrol.done", camera=confirmed.camera_id), done, following=following)

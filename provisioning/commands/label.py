@@ -10,29 +10,33 @@ from agent.errors import UsageError
 from provisioning.authority import desk, files
 from provisioning.backend.installation import BackendFolder
 from provisioning.commands.site import DEFAULT_DESK, FolderOption
+from provisioning.commands.work_order import CameraArgument
 from provisioning.enrolment.desk_folder import DeskFolder, read_work_order
 from provisioning.enrolment.journal import Journal, State
 from provisioning.enrolment.label import draw_label, label_file
+from provisioning.screen import show_end
+from provisioning.words import words
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(help=words("label.help"))
 def label(
-    camera: Annotated[str, typer.Argument(help="The camera's id.")],
-    url: Annotated[str, typer.Option(help="The public page of its site, or the city's page with {site} in it.")],
+    camera: CameraArgument,
+    url: Annotated[str, typer.Option(help=words("label.options.url"))],
     *,
-    backend: Annotated[Path | None, typer.Option(help="The backend's folder, which knows the camera's key.")] = None,
-    key: Annotated[str | None, typer.Option(help="The key's fingerprint, as provisioning told it.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path(),
+    backend: Annotated[Path | None, typer.Option(help=words("label.options.backend"))] = None,
+    key: Annotated[str | None, typer.Option(help=words("label.options.key"))] = None,
+    out: Annotated[Path, typer.Option(help=words("label.options.out"))] = Path(),
     folder: FolderOption = DEFAULT_DESK,
+    as_json: desk.JsonOption = False,
 ) -> None:
     """Draw a camera's label: its site's public page as a code, its name, the key it was enrolled with."""
     order = read_work_order(DeskFolder(folder).order_path(camera))
     if not url.startswith("https://"):
-        raise UsageError(f"{url} is no page for the public", hint="https://cameras.city.example/sites/{site}")
+        raise UsageError(words("label.no_page", url=url), hint=words("label.no_page_hint"))
     if (key is None) == (backend is None):
-        raise UsageError("the label shows the camera's key", hint="either --backend FOLDER or --key 'abcd …'")
+        raise UsageError(words("label.which_key"), hint=words("label.which_key_hint"))
     shown = key if key is not None else _enrolled_key(BackendFolder(path=backend or Path()), camera)
     drawn = draw_label(
         camera_id=camera,
@@ -41,10 +45,14 @@ def label(
         fingerprint=shown,
     )
     files.make_folder(out)
-    for kind in ("pdf", "png"):
-        path = out / f"{camera}-label.{kind}"
+    made = {kind: out / f"{camera}-label.{kind}" for kind in ("pdf", "png")}
+    for kind, path in made.items():
         files.write_whole(path, label_file(drawn, kind))
-        desk.say(str(path))
+    if as_json:
+        desk.write_json({"camera_id": camera, "key": shown, **{kind: str(path) for kind, path in made.items()}})
+        return
+    done = (words("label.files"), ", ".join(map(str, made.values())))
+    show_end(words("label.done", camera=camera), [done], following=[words("label.next_print")])
 
 
 def _enrolled_key(folder: BackendFolder, camera: str) -> str:
@@ -54,6 +62,6 @@ def _enrolled_key(folder: BackendFolder, camera: str) -> str:
         if record.camera_id == camera and record.state is State.ISSUED and record.issued_at is not None
     ]
     if not done:
-        raise UsageError(f"{camera} was not enrolled here", hint="lamppost enrol pending")
+        raise UsageError(words("label.not_enrolled", camera=camera), hint=words("label.not_enrolled_hint"))
     newest = max(done, key=lambda record: record.issued_at or record.asks[0].asked_at)
     return fingerprint(bytes.fromhex(newest.digest or ""))

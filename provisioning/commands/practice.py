@@ -9,18 +9,19 @@ import typer
 
 from provisioning.authority import desk
 from provisioning.enrolment.practice import Practice
+from provisioning.words import words
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(help=words("practice.help"))
 def practice(
-    folder: Annotated[Path, typer.Argument(help="Where; must not exist yet.")] = Path("practice"),
+    folder: Annotated[Path, typer.Argument(help=words("practice.options.folder"))] = Path("practice"),
 ) -> None:
     """Make a city with broker, backend and enrolment on this desk, and run it until Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with Practice(folder, desk.say):
-        desk.say(f"ready: go on in another terminal (provisioning/TECHNICIAN.md); Ctrl-C ends it, {folder} stays")
+        desk.say(words("practice.ready", folder=folder))
         stop.wait()

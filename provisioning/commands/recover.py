@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from agent.core.log.note import parse_verifier_key
@@ -16,54 +15,66 @@ from provisioning.enrolment.recovery import FOOTAGE, LOG, Fate, Recovered, plan,
 from provisioning.footage.accounting import account, disagreements
 from provisioning.footage.catalogue import find_segments
 from provisioning.footage.verifying import verify
+from provisioning.screen import console, plan_only, show_end
+from provisioning.words import words
 
 app = typer.Typer()
 
 
-@app.command("recover")
+@app.command("recover", help=words("recover.help"))
 def recover_card(
-    card: Annotated[Path, typer.Argument(metavar="DIR", help="Where the card's data partition is mounted, read-only.")],
-    out: Annotated[Path, typer.Option(help="Folder for the copy; a second run copies what is missing.")],
+    card: Annotated[Path, typer.Argument(metavar="DIR", help=words("recover.options.card"))],
+    out: Annotated[Path, typer.Option(help=words("recover.options.out"))],
     *,
-    key: Annotated[
-        str | None, typer.Option("--key", help="The log's key, name+id+base64; else its own word is taken.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what is there and copy nothing.")] = False,
+    key: Annotated[str | None, typer.Option("--key", help=words("recover.options.key"))] = None,
+    dry_run: desk.DryRunOption = False,
     as_json: desk.JsonOption = False,
 ) -> None:
     """Copy sealed footage and log from a card that was pulled, read the copy back, and hold it against the log."""
     wanted = list(plan(card, out))
+    if not wanted:
+        raise UsageError(words("recover.nothing", card=card), hint=words("recover.nothing_hint"))
     segments = sum(target.is_relative_to(out / FOOTAGE) for _, target in wanted)
     size = sum(source.stat().st_size for source, _ in wanted)
-    if not wanted:
-        raise UsageError(f"there is no footage and no log in {card}", hint="is it the data partition?")
-    desk.say(f"{card}: {segments} segments, {len(wanted) - segments} files of the log, {size / 1e6:,.1f} MB")
-    if dry_run:
+    planned = [
+        (words("recover.plan_segments"), str(segments)),
+        (words("recover.plan_log"), str(len(wanted) - segments)),
+        (words("recover.plan_size"), f"{size / 1e6:,.1f} MB"),
+    ]
+    if plan_only(str(card), planned, dry_run=dry_run, as_json=as_json):
         return
     done: list[Recovered] = []
-    with Progress(console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("copying and reading back", total=len(wanted))
+    with Progress(console=console(), transient=True, disable=as_json) as shown:
+        task = shown.add_task(words("recover.copying"), total=len(wanted))
         for source, target in wanted:
             done.append(recover(source, target))
             shown.advance(task)
-    wrong = [f"{one.source}: lost: {one.words}" for one in done if one.fate is Fate.LOST]
+    wrong = [words("recover.lost", path=one.source, why=one.words) for one in done if one.fate is Fate.LOST]
     wrong += _verified(out, key)
-    counts = {fate.value: sum(one.fate is fate for one in done) for fate in Fate}
+    counts = {fate: sum(one.fate is fate for one in done) for fate in Fate}
     if as_json:
-        desk.write_json({**counts, "faults": wrong})
+        desk.write_json({**{fate.value: count for fate, count in counts.items()}, "faults": wrong})
     else:
-        for line in wrong:
-            desk.say(line)
-        desk.say(", ".join(f"{count} {fate}" for fate, count in counts.items()) + f" in {out}")
-        desk.say(
-            "the camera's log vouches for all of it"
-            if not wrong
-            else f"{len(wrong)} {'fault' if len(wrong) == 1 else 'faults'}"
-        )
-        if key is None:
-            desk.say("the key is the log's own word; give the one you know with --key")
+        _end_screen(out, counts, wrong, own_word_taken=key is None)
     if wrong:
         raise typer.Exit(os.EX_DATAERR)
+
+
+def _end_screen(out: Path, counts: dict[Fate, int], wrong: list[str], *, own_word_taken: bool) -> None:
+    for line in wrong:
+        desk.say(line)
+    rows = [
+        (words("recover.copied"), str(counts[Fate.COPIED])),
+        (words("recover.there"), str(counts[Fate.THERE])),
+        (words("recover.lost_count"), str(counts[Fate.LOST])),
+    ]
+    if own_word_taken:
+        rows.append((words("recover.own_word"), words("recover.own_word_words")))
+    following = [words("recover.next_list", folder=out / FOOTAGE)]
+    if counts[Fate.LOST]:
+        following.insert(0, words("recover.next_again"))
+    title = words("recover.faults", count=len(wrong)) if wrong else words("recover.vouched")
+    show_end(title, rows, following=following, good=not wrong)
 
 
 def _verified(out: Path, key: str | None) -> list[str]:
@@ -72,11 +83,11 @@ def _verified(out: Path, key: str | None) -> list[str]:
     if (out / FOOTAGE).exists():
         faults += [str(fault) for fault in verify(find_segments(out / FOOTAGE), []).faults]
     if not (out / LOG).exists():
-        return [*faults, "there is no log on the card: nothing vouches for the footage"]
+        return [*faults, words("recover.no_log")]
     try:
         found = account(out / LOG, own_word(out / LOG) if key is None else parse_verifier_key(key))
     except (LogError, StorageError, EvidenceError, UsageError) as error:  # LogDamagedError is a StorageError
-        return [*faults, f"the log does not hold: {error}"]
+        return [*faults, words("recover.log_fails", why=error)]
     if (out / FOOTAGE).exists():
         faults += [f"{one.file}: {one.words}" for one in disagreements(found, out / FOOTAGE)]
     return faults

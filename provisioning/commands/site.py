@@ -17,24 +17,21 @@ from provisioning.authority.city import CityFolder, read_city
 from provisioning.backend.ca import MAX_PEM_BYTES
 from provisioning.enrolment.desk_folder import DeskFolder, Fleet
 from provisioning.enrolment.service import ENROL_PORT
+from provisioning.words import words
 
 app = typer.Typer(no_args_is_help=True)
 
 DEFAULT_DESK = Path("desk")
-FolderOption = Annotated[
-    Path, typer.Option("--desk", envvar="LAMPPOST_DESK", help="The provisioning desk's folder: sites, work orders.")
-]
-SiteArgument = Annotated[str, typer.Argument(help="The site's id, such as main-and-5th.")]
+FolderOption = Annotated[Path, typer.Option("--desk", envvar="LAMPPOST_DESK", help=words("options.desk"))]
+SiteArgument = Annotated[str, typer.Argument(help=words("site.options.id"))]
 
 
-@app.command()
+@app.command(help=words("site.fleet"))
 def fleet(
-    root: Annotated[Path, typer.Option(help="The fleet's root certificate: BACKEND/authority/root.pem.")],
-    broker: Annotated[str, typer.Option(help="Where cameras report, HOST:PORT.")],
+    root: Annotated[Path, typer.Option(help=words("site.options.root"))],
+    broker: Annotated[str, typer.Option(help=words("site.options.broker"))],
     *,
-    enrol: Annotated[
-        str | None, typer.Option(help=f"Where they ask for a certificate, HOST:PORT; the broker's host, {ENROL_PORT}.")
-    ] = None,
+    enrol: Annotated[str | None, typer.Option(help=words("site.options.enrol"))] = None,
     folder: FolderOption = DEFAULT_DESK,
 ) -> None:
     """Tell this desk, once, what every claim says of the fleet; from then on it works offline."""
@@ -48,25 +45,26 @@ def fleet(
     try:
         named = facts.city
     except ValueError as error:
-        raise UsageError(f"{root} is no certificate") from error
+        raise UsageError(words("site.no_certificate", path=root)) from error
     changed = DeskFolder(folder).keep_fleet(facts)
-    desk.say(f"{named}: {reports}, enrolment at {asks}{'' if changed else '; nothing new'}")
+    desk.say(words("site.fleet_kept" if changed else "site.fleet_known", city=named, broker=reports, enrol=asks))
 
 
-@app.command()
+@app.command(help=words("site.add"))
 def add(  # noqa: PLR0913 - one option for each word of a site's record
     site: SiteArgument,
-    name: Annotated[str, typer.Option(help="What the public calls it.")],
-    at: Annotated[str, typer.Option(help="LATITUDE,LONGITUDE in degrees.")],
-    kind: Annotated[str, typer.Option(help="As the charter calls such places, such as intersection.")],
-    basis: Annotated[str, typer.Option(help="As the charter lists them, such as sustained-criminal-activity.")],
-    statement: Annotated[str, typer.Option(help="The documented reason (RB-2); it is published.")],
+    name: Annotated[str, typer.Option(help=words("site.options.name"))],
+    at: Annotated[str, typer.Option(help=words("site.options.at"))],
+    kind: Annotated[str, typer.Option(help=words("site.options.kind"))],
+    basis: Annotated[str, typer.Option(help=words("site.options.basis"))],
+    statement: Annotated[str, typer.Option(help=words("site.options.statement"))],
     *,
-    purchase: Annotated[str | None, typer.Option(help="Purchase reference (RB-3).")] = None,
-    precision_m: Annotated[int, typer.Option(help="How exactly the public list says where it is, in metres.")] = 50,
-    status: Annotated[str | None, typer.Option(help="What is declared true of it, such as vacant (SL-T1-5).")] = None,
-    city: Annotated[Path | None, typer.Option(help="Hold the record against this city's charter at once.")] = None,
+    purchase: Annotated[str | None, typer.Option(help=words("site.options.purchase"))] = None,
+    precision_m: Annotated[int, typer.Option(help=words("site.options.precision_m"))] = 50,
+    status: Annotated[str | None, typer.Option(help=words("site.options.status"))] = None,
+    city: Annotated[Path | None, typer.Option(help=words("site.options.city"))] = None,
     folder: FolderOption = DEFAULT_DESK,
+    dry_run: desk.DryRunOption = False,
 ) -> None:
     """Record a site, or change its record; `site show` prints it as a grant's file wants it."""
     latitude, _, longitude = at.partition(",")
@@ -84,16 +82,18 @@ def add(  # noqa: PLR0913 - one option for each word of a site's record
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"site {where}: {first['msg'].lower()}") from error
+        raise UsageError(words("site.no_record", where=where, why=first["msg"].lower())) from error
     except ValueError as error:  # a number that is none; pydantic's error is a ValueError, too, and was told above
-        raise UsageError(f"--at {at!r} is no LATITUDE,LONGITUDE") from error
+        raise UsageError(words("site.no_place", at=repr(at))) from error
     if city is not None:
         check_site(parse_charter(read_city(CityFolder(path=city)).charter), record)
-    changed = DeskFolder(folder).keep_site(record)
-    desk.say(f"{site}: {name}{'' if changed else '; nothing new'}")
+    if dry_run:
+        desk.say(words("site.would_keep", site=site, name=name))
+        return
+    desk.say(words("site.kept" if DeskFolder(folder).keep_site(record) else "site.known", site=site, name=name))
 
 
-@app.command("list")
+@app.command("list", help=words("site.list"))
 def list_sites(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption = False) -> None:
     """List the sites."""
     sites = DeskFolder(folder).sites()
@@ -101,12 +101,11 @@ def list_sites(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption 
         desk.write_json([site.model_dump(mode="json") for site in sites])
         return
     rows = ((one.id, one.public_name, one.site_kind, one.basis, one.purchase_reference or "—") for one in sites)
-    desk.show_table(
-        f"{len(sites)} {'site' if len(sites) == 1 else 'sites'}", ("site", "name", "kind", "basis", "purchase"), rows
-    )
+    columns = [words(f"site.columns.{name}") for name in ("id", "name", "kind", "basis", "purchase")]
+    desk.show_table(words("site.count", count=len(sites)), columns, rows)
 
 
-@app.command()
+@app.command(help=words("site.show"))
 def show(site: SiteArgument, *, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption = False) -> None:
     """Print a site's record as the [site] table of a grant's file."""
     record = DeskFolder(folder).site(site)

@@ -1,6 +1,8 @@
-"""`lamppost work-order`: all that a technician needs for one camera, in one file and one page."""
+"""`lamppost work-order`: all that a technician needs for one camera, in one file and one page.
 
-import re
+Run again while an order is open, it makes none: it writes the page and the code again, should they be missing.
+"""
+
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -19,61 +21,67 @@ from provisioning.enrolment.desk import pin_of
 from provisioning.enrolment.desk_folder import DeskFolder, read_work_order
 from provisioning.enrolment.page import code_png, page_html
 from provisioning.enrolment.work_order import WorkOrder, new_order_key, sign_claim
+from provisioning.screen import plan_only, show_end
 from provisioning.words import words
 
 app = typer.Typer(no_args_is_help=True)
 
 MAX_SECRET_BYTES = 256
-CameraArgument = Annotated[str, typer.Argument(help="The camera's id.")]
 
 
-@app.command()
+def complete_camera(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the cameras that the desk's work orders name, for a shell to choose from."""
+    folder = DeskFolder(ctx.params.get("folder") or DEFAULT_DESK)
+    return [order.camera_id for _, order in folder.orders() if order.camera_id.startswith(incomplete)]
+
+
+CameraArgument = Annotated[str, typer.Argument(help=words("options.camera"), autocompletion=complete_camera)]
+BoardOption = Annotated[str | None, typer.Option(help=words("work-order.options.board"))]
+SecretFileOption = Annotated[Path | None, typer.Option(help=words("work-order.options.wifi_secret_file"))]
+DaysOption = Annotated[int, typer.Option(help=words("work-order.options.days"), min=1, max=LONGEST_LIFE.days)]
+AgainOption = Annotated[bool, typer.Option(help=words("work-order.options.again"))]
+
+
+@app.command(help=words("work-order.create"))
 def create(  # noqa: PLR0913 - one option for each word of a work order
-    camera: CameraArgument,
-    site: Annotated[str, typer.Option(help="Where it goes; lamppost site list.")],
+    camera: Annotated[str, typer.Argument(help=words("options.camera"))],
+    site: Annotated[str, typer.Option(help=words("work-order.options.site"))],
     key: desk.KeyOption,
     *,
-    mounting: Annotated[str, typer.Option(help="Where exactly, for whoever climbs.")] = "as the site's plan says",
-    board: Annotated[str | None, typer.Option(help="Serial number of the one board that may use it.")] = None,
-    wifi: Annotated[str | None, typer.Option(help="The wireless network to join; a cable if not given.")] = None,
-    wifi_secret_file: Annotated[Path | None, typer.Option(help="Its passphrase, from this file's first line.")] = None,
-    wifi_secret_in_code: Annotated[
-        bool, typer.Option(help="Put the passphrase into the code: who photographs it has it.")
-    ] = False,
-    days: Annotated[int, typer.Option(help="For how long it can be used.", min=1, max=LONGEST_LIFE.days)] = 30,
-    replaces: Annotated[bool, typer.Option(help="It takes the place of a camera of this name.")] = False,
-    again: Annotated[bool, typer.Option(help="Make another one, though there is one that is still open.")] = False,
+    mounting: Annotated[str, typer.Option(help=words("work-order.options.mounting"))] = words(
+        "work-order.usual_mounting"
+    ),
+    board: BoardOption = None,
+    wifi: Annotated[str | None, typer.Option(help=words("work-order.options.wifi"))] = None,
+    wifi_secret_file: SecretFileOption = None,
+    wifi_secret_in_code: Annotated[bool, typer.Option(help=words("work-order.options.wifi_secret_in_code"))] = False,
+    days: DaysOption = 30,
+    replaces: Annotated[bool, typer.Option(help=words("work-order.options.replaces"))] = False,
+    again: AgainOption = False,
     passphrase_file: desk.PassphraseOption = None,
     folder: FolderOption = DEFAULT_DESK,
+    dry_run: desk.DryRunOption = False,
+    as_json: desk.JsonOption = False,
 ) -> None:
     """Make a work order: one file for card and cable, one page with a code to show."""
     place = DeskFolder(folder)
     out = place.order_path(camera)
-    if not again and (open_one := _open_order(out)) is not None:
-        desk.say(f"{out}: open until {open_one.claimed().expires_at:%Y-%m-%d %H:%M} UTC already; --again makes another")
+    if not again and (open_one := open_order(out)) is not None:
+        if not dry_run:
+            write_page(out, open_one)
+        show_order(out, open_one, changed=False, as_json=as_json)
         return
-    network = _network(wifi, wifi_secret_file, in_code=wifi_secret_in_code)
-    order = make_order(
-        place,
-        camera,
-        site,
-        key,
-        passphrase_file=passphrase_file,
-        mounting=mounting,
-        board=board,
-        wifi=network,
-        in_code=wifi_secret_in_code,
-        days=days,
-        replaces=replaces,
-    )
+    network = network_of(wifi, wifi_secret_file, in_code=wifi_secret_in_code)
+    claim = draw_claim(place, camera, site, board=board, wifi=network, in_code=wifi_secret_in_code, days=days,
+                       replaces=replaces)  # fmt: skip
+    if plan_only(camera, plan_of(claim, mounting, out), dry_run=dry_run, as_json=as_json):
+        return
+    order = make_order(place, claim, mounting, key, passphrase_file=passphrase_file, wifi=network)
     write_order(out, order)
-    desk.say(words("order.made", path=out))
-    desk.say(words("order.page", path=out.with_suffix(".html")))
-    if wifi_secret_in_code:
-        desk.say(words("order.exposed", ssid=wifi))
+    show_order(out, order, changed=True, as_json=as_json)
 
 
-@app.command("list")
+@app.command("list", help=words("work-order.list"))
 def list_orders(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption = False) -> None:
     """List the work orders."""
     found = [(path, order, order.claimed()) for path, order in DeskFolder(folder).orders()]
@@ -81,12 +89,16 @@ def list_orders(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption
         desk.write_json([_as_json(order, claim) for _, order, claim in found])
         return
     rows = ((order.camera_id, claim.site, f"{claim.expires_at:%Y-%m-%d}", _state(order)) for _, order, claim in found)
-    desk.show_table(
-        f"{len(found)} work {'order' if len(found) == 1 else 'orders'}", ("camera", "site", "until", "state"), rows
+    columns = (
+        words("work-order.columns.camera"),
+        words("work-order.columns.site"),
+        words("work-order.columns.until"),
+        words("work-order.columns.state"),
     )
+    desk.show_table(words("work-order.count", count=len(found)), columns, rows)
 
 
-@app.command()
+@app.command(help=words("work-order.show"))
 def show(camera: CameraArgument, *, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption = False) -> None:
     """Show a work order without its secrets."""
     order = read_work_order(DeskFolder(folder).order_path(camera))
@@ -100,34 +112,30 @@ def show(camera: CameraArgument, *, folder: FolderOption = DEFAULT_DESK, as_json
         )
 
 
-def make_order(  # noqa: PLR0913 - as above
+def draw_claim(  # noqa: PLR0913 - one parameter for each word of a claim
     place: DeskFolder,
     camera: str,
     site: str,
-    key: Path,
     *,
-    passphrase_file: Path | None,
-    mounting: str,
     board: str | None,
     wifi: Wifi | None,
     in_code: bool,
     days: int,
     replaces: bool,
-) -> WorkOrder:
-    """Return a new work order, signed with the office's key in `key`.
+) -> tuple[Claim, bytes]:
+    """Return a new claim that nobody has signed, and the private half of its order's key.
 
     Raises:
         UsageError: Site or fleet are not known, or the camera's name is none.
-        ClaimFormatError: The claim would be too large for a code.
     """
     if not CAMERA_ID.fullmatch(camera):
-        raise UsageError(f"{camera!r} is not a camera id, expected small letters, digits and hyphens")
+        raise UsageError(words("work-order.no_camera_id", camera=repr(camera)))
     record, fleet, now = place.site(site), place.fleet(), utc_now()
     broker, enrol = fleet.addresses()
     private, public = new_order_key()
     claim = Claim(
         camera_id=camera,
-        site=site,
+        site=record.id,
         city=fleet.city,
         board=board,
         issued_at=now,
@@ -139,45 +147,113 @@ def make_order(  # noqa: PLR0913 - as above
         wifi=Wifi(ssid=wifi.ssid) if wifi is not None and not in_code else wifi,
         replaces=replaces,
     )
+    return claim, private
+
+
+def plan_of(drawn: tuple[Claim, bytes], mounting: str, out: Path) -> list[tuple[str, str]]:
+    """Return what a work order will say, for people."""
+    claim, _ = drawn
+    network = words("network.cable") if claim.wifi is None else words("network.joined", ssid=claim.wifi.ssid)
+    return [
+        (words("work-order.plan_site"), claim.site),
+        (words("work-order.plan_mounting"), mounting),
+        (words("work-order.plan_board"), claim.board or words("work-order.any_board")),
+        (words("work-order.plan_network"), network),
+        (words("work-order.plan_until"), f"{claim.expires_at:%Y-%m-%d %H:%M} UTC"),
+        (words("work-order.plan_writes"), words("work-order.plan_writes_words", path=out)),
+    ]
+
+
+def make_order(
+    place: DeskFolder,
+    drawn: tuple[Claim, bytes],
+    mounting: str,
+    key: Path,
+    *,
+    passphrase_file: Path | None,
+    wifi: Wifi | None,
+) -> WorkOrder:
+    """Return a new work order, its claim signed with the office's key in `key`.
+
+    Raises:
+        ClaimFormatError: The claim would be too large for a code.
+    """
+    claim, private = drawn
     sealed, office = sign_claim(claim, open_key(key, desk.passphrase_from(passphrase_file)))
-    apart = None if wifi is None or in_code or wifi.secret is None else Place(ssid=wifi.ssid, secret=wifi.secret)
+    inside = claim.wifi is not None and claim.wifi.secret is not None
+    apart = None if wifi is None or inside or wifi.secret is None else Place(ssid=wifi.ssid, secret=wifi.secret)
     return WorkOrder(
-        camera_id=camera,
-        site=record,
+        camera_id=claim.camera_id,
+        site=place.site(claim.site),
         mounting=mounting,
         claim=sealed,
         office=office,
         key=private,
         wifi=apart,
-        root=fleet.root,
-        made_at=now,
+        root=place.fleet().root,
+        made_at=claim.issued_at,
     )
 
 
 def write_order(out: Path, order: WorkOrder) -> None:
     """Write a work order, its page and its code."""
-    claim = order.claimed()
     files.make_folder(out.parent, mode=files.PRIVATE_FOLDER)
     files.write_whole(out, order.to_bytes(), mode=files.PRIVATE)
-    files.write_whole(out.with_suffix(".html"), page_html(order, claim).encode(), mode=files.PRIVATE)
-    files.write_whole(out.with_suffix(".png"), code_png(order.claim), mode=files.PRIVATE)
+    write_page(out, order)
 
 
-def _open_order(path: Path) -> WorkOrder | None:
+def write_page(out: Path, order: WorkOrder) -> None:
+    """Write an order's page and code, where they are missing or another order's."""
+    page, code = page_html(order, order.claimed()).encode(), code_png(order.claim)
+    for path, content in ((out.with_suffix(".html"), page), (out.with_suffix(".png"), code)):
+        if not path.exists() or path.read_bytes() != content:
+            files.write_whole(path, content, mode=files.PRIVATE)
+
+
+def show_order(out: Path, order: WorkOrder, *, changed: bool, as_json: bool) -> None:
+    """Show the end of what made a work order, or found one."""
+    claim, page = order.claimed(), out.with_suffix(".html")
+    if as_json:
+        paths = {"order": str(out), "page": str(page), "code": str(out.with_suffix(".png"))}
+        desk.write_json({**_as_json(order, claim), **paths, "changed": changed})
+        return
+    end = f"{claim.expires_at:%Y-%m-%d %H:%M}"
+    rows = [
+        (words("work-order.file"), words("work-order.file_words", path=out)),
+        (words("work-order.page"), words("work-order.page_words", path=page)),
+    ]
+    if claim.wifi is not None and claim.wifi.secret is not None:
+        rows.append((words("work-order.exposed"), words("work-order.exposed_words", ssid=claim.wifi.ssid)))
+    following = (
+        words("work-order.next_card", path=out),
+        words("work-order.next_code"),
+        words("work-order.next_cable", path=out),
+    )
+    title = (
+        words("work-order.done", camera=order.camera_id)
+        if changed
+        else words("work-order.already", camera=order.camera_id, end=end)
+    )
+    show_end(title, rows, following=following)
+
+
+def open_order(path: Path) -> WorkOrder | None:
+    """Return the work order in a file, if there is one that can still be used."""
     if not path.exists():
         return None
     order = read_work_order(path)
     return order if order.key is not None and order.claimed().expires_at > utc_now() else None
 
 
-def _network(ssid: str | None, secret_file: Path | None, *, in_code: bool) -> Wifi | None:
+def network_of(ssid: str | None, secret_file: Path | None, *, in_code: bool) -> Wifi | None:
+    """Return the network that a person named, with its passphrase. Raises UsageError."""
     if ssid is None:
         if secret_file is not None or in_code:
-            raise UsageError("a passphrase without a network", hint="--wifi NAME")
+            raise UsageError(words("work-order.no_network"), hint=words("work-order.no_network_hint"))
         return None
     if secret_file is None:
         if in_code:
-            raise UsageError("there is no passphrase to put into the code", hint="--wifi-secret-file FILE")
+            raise UsageError(words("work-order.no_passphrase"), hint=words("work-order.no_passphrase_hint"))
         return Wifi(ssid=ssid)
     lines = files.read_capped(secret_file, max_bytes=MAX_SECRET_BYTES).decode("utf-8", "replace").splitlines()
     return Wifi(ssid=ssid, secret=lines[0] if lines else "")
@@ -185,11 +261,13 @@ def _network(ssid: str | None, secret_file: Path | None, *, in_code: bool) -> Wi
 
 def _state(order: WorkOrder) -> str:
     if order.done_at is not None:
-        return f"done {order.done_at:%Y-%m-%d %H:%M}"
-    return "open" if order.claimed().expires_at > utc_now() else "expired"
+        return words("work-order.state_done", at=f"{order.done_at:%Y-%m-%d %H:%M}")
+    still = order.claimed().expires_at > utc_now()
+    return words("work-order.state_open") if still else words("work-order.state_expired")
 
 
 def _as_json(order: WorkOrder, claim: Claim) -> dict[str, str | None]:
+    done = "done" if order.done_at is not None else None
     return {
         "camera_id": order.camera_id,
         "claim": claim.id,
@@ -203,5 +281,5 @@ def _as_json(order: WorkOrder, claim: Claim) -> dict[str, str | None]:
         "replaces": "yes" if claim.replaces else "no",
         "made_at": order.made_at.isoformat(),
         "expires_at": claim.expires_at.isoformat(),
-        "state": re.sub(r" .*", "", _state(order)),
+        "state": done or ("open" if claim.expires_at > utc_now() else "expired"),
     }

@@ -14,6 +14,7 @@ from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.camera_side import Seen
 from provisioning.commissioning.proposal import Difference, Proposal, make_proposal, view_of
 from provisioning.commissioning.record import Check, CommissioningRecord, checks_of, measured, zones_digest
+from provisioning.words import words
 
 # What a page may state of a proposal; the rest is the camera's to say, or the clock's.
 _DRAWN = ("zones", "no_zones_statement", "lines", "mounting", "comment")
@@ -44,7 +45,7 @@ class Bench:
         """Save what was drawn over the picture of now; return what would change."""
         update = seen.update
         if not update.width_px:
-            raise CommissioningFormatError("the camera shows no picture to draw over")
+            raise CommissioningFormatError(words("commission.no_picture"))
         now = self._now()
         size = FrameSize(update.width_px, update.height_px)
         view = view_of(size, update.rotation_degrees)

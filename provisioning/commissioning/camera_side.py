@@ -23,6 +23,7 @@ from agent.core.messages.aiming import Act, AimingRequest, AimingUpdate
 from agent.core.video import FrameSize
 from agent.errors import AimingRefusedError, MessageFormatError
 from provisioning.ssh import SSH_FAILED, Remembered, command
+from provisioning.words import words
 
 _LEAVE_WITHIN_S = 15.0
 
@@ -50,8 +51,8 @@ def here(config: Path) -> tuple[str, ...]:
 
 def behind_ssh(host: str, config: Path | None, remembered: Remembered) -> tuple[str, ...]:
     """Return the command that shows a camera behind ssh. Raises UsageError: the host is none."""
-    words = ("lamppost-agent", "aim", *(() if config is None else ("--config", str(config))))
-    return (*command(host, remembered), shlex.join(words))
+    aim = ("lamppost-agent", "aim", *(() if config is None else ("--config", str(config))))
+    return (*command(host, remembered), shlex.join(aim))
 
 
 class CameraSide:
@@ -76,7 +77,7 @@ class CameraSide:
                 child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
-            raise AimingRefusedError(f"cannot start {child[0]}: {error.strerror}") from error
+            raise AimingRefusedError(words("commission.cannot_start", program=child[0], why=error.strerror)) from error
         self._reading = threading.Thread(target=self._read, name="camera", daemon=True)
         self._reading.start()
         with contextlib.suppress(AimingRefusedError):  # a child that has gone already says why; `over` tells it
@@ -91,11 +92,11 @@ class CameraSide:
         stdin = self._child.stdin
         try:
             if stdin is None:
-                raise AimingRefusedError("the window is over")
+                raise AimingRefusedError(words("commission.window_over"))
             stdin.write(self._asked.model_copy(update={"act": act}).to_bytes() + b"\n")
             stdin.flush()
         except (OSError, ValueError) as error:
-            raise AimingRefusedError(f"the window is over: {self.over() or error}") from error
+            raise AimingRefusedError(words("commission.over", why=self.over() or error)) from error
 
     def wait_newer(self, number: int, timeout_s: float) -> Seen | None:
         """Return the latest update if it is newer than `number`, or becomes so within `timeout_s`; else None."""
@@ -149,7 +150,7 @@ class CameraSide:
         stdout, stderr = self._child.stdout, self._child.stderr
         if stdout is None or stderr is None:
             return
-        said = "the recorder closed the window"
+        said = words("commission.recorder_closed")
         with stdout, stderr:
             try:
                 while line := stdout.readline(AimingUpdate.MAX_BYTES + 1):
@@ -161,7 +162,7 @@ class CameraSide:
                         self._latest = Seen(update, picture)
                         self._change.notify_all()
             except MessageFormatError as error:
-                said = f"the camera sent what is no update: {error}"
+                said = words("commission.no_update", why=error)
             else:
                 complaint = stderr.read(4096).decode("utf-8", "replace")
                 self._complaint = complaint

@@ -7,6 +7,7 @@ from agent.errors import UsageError
 from provisioning.authority import desk, files
 from provisioning.commissioning.proposal import Proposal, parse_proposal
 from provisioning.commissioning.signed import MAX_BYTES
+from provisioning.words import words
 
 
 def read_proposal(path: Path) -> Proposal:
@@ -18,9 +19,10 @@ def read_proposal(path: Path) -> Proposal:
         StorageError: It cannot be read.
     """
     proposal, signed = parse_proposal(files.read_capped(path, max_bytes=MAX_BYTES))
-    desk.say(f"drawn at {proposal.camera} by {signed.card.name}, key {signed.card.fingerprint}")
+    card = signed.card
+    desk.say(words("commission.drawn_by", camera=proposal.camera, name=card.name, fingerprint=card.fingerprint))
     if proposal.comment is not None:
-        desk.say(f"they say: {proposal.comment}")
+        desk.say(words("commission.comment", comment=proposal.comment))
     return proposal
 
 

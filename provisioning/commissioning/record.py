@@ -20,6 +20,7 @@ from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.density import Density, density
 from provisioning.commissioning.proposal import Difference, Proposal
 from provisioning.commissioning.signed import SignedStatement
+from provisioning.words import words
 
 KIND = "lamppost-commissioning-record"
 
@@ -126,7 +127,9 @@ def checks_of(update: AimingUpdate, now: BlockGrid | None, proposal: Proposal | 
         _level(update),
         _reference(update),
         _density(proposal, update),
-        Check(what="policy", passed=bool(update.policy_digest), found=update.reason[:300] or "nothing was told"),
+        Check(
+            what="policy", passed=bool(update.policy_digest), found=update.reason[:300] or words("record.policy_none")
+        ),
     )
 
 
@@ -139,12 +142,14 @@ def measured(proposal: Proposal | None, update: AimingUpdate) -> Density | None:
 
 def _areas(proposal: Proposal | None, update: AimingUpdate) -> Check:
     if proposal is not None and proposal.zones:
-        return Check(what="private-areas", passed=True, found=f"{len(proposal.zones)} are drawn and proposed")
+        return Check(what="private-areas", passed=True, found=words("record.areas_proposed", count=len(proposal.zones)))
     if proposal is not None:
-        return Check(what="private-areas", passed=True, found=f"none, because: {proposal.no_zones_statement}"[:300])
+        because = words("record.areas_none", statement=proposal.no_zones_statement)
+        return Check(what="private-areas", passed=True, found=because[:300])
     if update.zones:
-        return Check(what="private-areas", passed=True, found=f"{len(update.zones)} are in force, none were drawn anew")
-    return Check(what="private-areas", passed=False, found="none is in force, and none was drawn")
+        said = words("record.areas_in_force", count=len(update.zones))
+        return Check(what="private-areas", passed=True, found=said)
+    return Check(what="private-areas", passed=False, found=words("record.areas_missing"))
 
 
 def _in_force(update: AimingUpdate, now: BlockGrid | None, proposal: Proposal | None) -> Check:
@@ -152,45 +157,53 @@ def _in_force(update: AimingUpdate, now: BlockGrid | None, proposal: Proposal | 
     if update.mismatch:
         return Check(what=what, passed=False, found=update.mismatch[:300])
     if now is None:
-        return Check(what=what, passed=None, found="nothing is granted yet")
+        return Check(what=what, passed=None, found=words("record.nothing_granted"))
     if proposal is None:
-        return Check(what=what, passed=True, found=f"hide {int(now.sum())} of {now.size} blocks")
+        return Check(what=what, passed=True, found=words("record.hide", hidden=int(now.sum()), blocks=now.size))
     grid = proposal.grid()
     if grid.shape != now.shape:
-        return Check(what=what, passed=False, found="the picture has changed its size since the proposal was drawn")
+        return Check(what=what, passed=False, found=words("record.resized"))
     difference = Difference.between(now, grid)
     if difference.added or difference.uncovered:
-        found = f"the proposal adds {difference.added} blocks and uncovers {difference.uncovered}; officials must sign"
+        found = words("record.differs", added=difference.added, uncovered=difference.uncovered)
         return Check(what=what, passed=False, found=found)
-    return Check(
-        what=what, passed=True, found=f"hide what is proposed, {difference.hidden} of {difference.blocks} blocks"
-    )
+    found = words("record.hide_proposed", hidden=difference.hidden, blocks=difference.blocks)
+    return Check(what=what, passed=True, found=found)
 
 
 def _focus(update: AimingUpdate) -> Check:
     if update.focus is None:
-        return Check(what="focus", passed=None, found="there are too few edges to judge by")
-    return Check(what="focus", passed=update.focus >= SHARP_FROM, found=f"sharpness {update.focus:.0%}")
+        return Check(what="focus", passed=None, found=words("record.focus_none"))
+    return Check(
+        what="focus",
+        passed=update.focus >= SHARP_FROM,
+        found=words("record.focus", percent=f"{update.focus * 100:.0f}"),
+    )
 
 
 def _level(update: AimingUpdate) -> Check:
     if update.roll_degrees is None:
-        return Check(what="level", passed=None, found="there are too few upright edges to judge by")
+        return Check(what="level", passed=None, found=words("record.level_none"))
     level = abs(update.roll_degrees) <= LEVEL_WITHIN_DEGREES
-    return Check(what="level", passed=level, found=f"what stands upright leans by {update.roll_degrees:+.1f} degrees")
+    return Check(what="level", passed=level, found=words("record.level", degrees=f"{update.roll_degrees:+.1f}"))
 
 
 def _reference(update: AimingUpdate) -> Check:
     kept = update.reference.state is Approval.KEPT
-    found = f"kept: {update.reference.digest[:16]}" if kept else update.reference.reason[:300] or "none was approved"
+    if kept:
+        found = words("record.reference", digest=update.reference.digest[:16])
+    else:
+        found = update.reference.reason[:300] or words("record.reference_none")
     return Check(what="reference-view", passed=kept, found=found)
 
 
 def _density(proposal: Proposal | None, update: AimingUpdate) -> Check:
     found = measured(proposal, update)
     if found is None:
-        return Check(what="pixel-density", passed=None, found="the mounting was not measured")
-    words = f"{found.highest_px_per_m:.0f} pixels a metre at {found.highest_at_m:.1f} m"
+        return Check(what="pixel-density", passed=None, found=words("record.density_none"))
+    highest, at = f"{found.highest_px_per_m:.0f}", f"{found.highest_at_m:.1f}"
     if found.could_identify:
-        return Check(what="pixel-density", passed=False, found=f"{words}: could identify people; aim or limit it anew")
-    return Check(what="pixel-density", passed=True, found=f"{words}: {found.band or 'less than monitor'}")
+        said = words("record.density_high", highest=highest, at=at)
+        return Check(what="pixel-density", passed=False, found=said)
+    said = words("record.density", highest=highest, at=at, band=found.band or words("record.density_low"))
+    return Check(what="pixel-density", passed=True, found=said)

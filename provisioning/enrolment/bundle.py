@@ -12,6 +12,7 @@ from datetime import datetime
 
 from agent.errors import SealError
 from provisioning.enrolment.transport import Half, Transport
+from provisioning.words import words
 
 # What secrets and pictures begin with. Base64 and hex of a key cannot be told from a digest; the camera's
 # choice is what keeps those out, and the tests hold it to that.
@@ -50,6 +51,6 @@ def check(name: str, content: bytes) -> None:
     found = _SECRETS.search(content)
     if found is not None:
         line = content.count(b"\n", 0, found.start()) + 1
-        raise SecretFoundError(f"{name}, line {line}: this looks like a secret", hint="tell us; nothing was written")
+        raise SecretFoundError(words("diagnose.secret", name=name, line=line), hint=words("diagnose.found_hint"))
     if any(sign in content for sign in _PICTURES):
-        raise SecretFoundError(f"{name} holds something like a picture", hint="tell us; nothing was written")
+        raise SecretFoundError(words("diagnose.picture", name=name), hint=words("diagnose.found_hint"))

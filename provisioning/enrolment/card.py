@@ -11,9 +11,11 @@ from typing import Any
 
 from agent.core.enrolment.exchange import Order
 from agent.errors import CardError, WrongDiskError
+from provisioning.words import words
 
 LARGEST_BYTES = 1_000_000_000_000  # no camera's card is larger; most laptops' disks are, or soon will be
 SMALLEST_BYTES = 4_000_000_000  # root and boot of the image, and an hour of footage
+SYSTEM = frozenset({"/", "/boot", "/usr", "[SWAP]"})  # mounted there: this machine runs from it
 SECTOR_BYTES = 512
 TABLE_BYTES = 34 * SECTOR_BYTES  # MBR, GPT header, and its 128 entries (UEFI 2.10, 5.3)
 
@@ -61,22 +63,36 @@ def judge_disk(described: Mapping[str, Any], path: str) -> Disk:
     entry = next((one for one in described.get("blockdevices", ()) if one.get("path") == path), None)
     if entry is None:
         part = any(child.get("path") == path for one in described.get("blockdevices", ()) for child in _all_of(one))
-        words = f"{path} is a part of a disk, expected a whole one" if part else f"there is no disk {path}"
-        raise WrongDiskError(words, hint="lsblk shows what there is")
+        raise WrongDiskError(
+            words("wrong-disk.part" if part else "wrong-disk.absent", path=path), hint=words("wrong-disk.absent_hint")
+        )
     mounted = sorted({str(point) for one in _all_of(entry) for point in one.get("mountpoints") or () if point})
     size = int(entry.get("size") or 0)
-    for wrong, words, hint in (
-        (entry.get("type") != "disk", f"{path} is a {entry.get('type')}, expected a disk", None),
-        ({"/", "/boot", "/usr", "[SWAP]"} & set(mounted), f"{path} holds the system that runs here", "look again"),
-        (mounted, f"{path} is mounted at {', '.join(mounted)}", "unmount it, if it is the card"),
-        (size > LARGEST_BYTES, f"{path} has {_size(size)}: no card is larger than {_size(LARGEST_BYTES)}", None),
-        (size < SMALLEST_BYTES, f"{path} has {_size(size)}, expected at least {_size(SMALLEST_BYTES)}", "another card"),
-        (not _removable(entry), f"{path} is not removable: it is built into this machine", None),
-        (entry.get("ro"), f"{path} is read-only", "the slide at the card's side"),
+    has = size_words(size)
+    for wrong, said, hint in (
+        (entry.get("type") != "disk", words("wrong-disk.kind", path=path, kind=entry.get("type")), None),
+        (SYSTEM & set(mounted), words("wrong-disk.system", path=path), words("wrong-disk.system_hint")),
+        (
+            mounted,
+            words("wrong-disk.mounted", path=path, places=", ".join(mounted)),
+            words("wrong-disk.mounted_hint"),
+        ),
+        (
+            size > LARGEST_BYTES,
+            words("wrong-disk.large", path=path, size=has, most=size_words(LARGEST_BYTES)),
+            words("wrong-disk.system_hint"),
+        ),
+        (
+            size < SMALLEST_BYTES,
+            words("wrong-disk.small", path=path, size=has, least=size_words(SMALLEST_BYTES)),
+            words("wrong-disk.small_hint"),
+        ),
+        (not _removable(entry), words("wrong-disk.built_in", path=path), words("wrong-disk.system_hint")),
+        (entry.get("ro"), words("wrong-disk.read_only", path=path), words("wrong-disk.read_only_hint")),
     ):
         if wrong:
-            raise WrongDiskError(words, hint=hint)
-    return Disk(path=path, size_bytes=size, model=str(entry.get("model") or "a card").strip())
+            raise WrongDiskError(said, hint=hint)
+    return Disk(path=path, size_bytes=size, model=str(entry.get("model") or words("wrong-disk.model")).strip())
 
 
 def fat_partitions(start: bytes) -> list[Partition]:
@@ -89,7 +105,7 @@ def fat_partitions(start: bytes) -> list[Partition]:
         CardError: There is no partition table: nothing was flashed, or only half.
     """
     if len(start) < TABLE_BYTES or start[510:512] != _SIGNATURE:
-        raise CardError("there is no partition table", hint="flash the image first, or give it with --image")
+        raise CardError(words("card.no_table"), hint=words("card.no_table_hint"))
     entries = [start[446 + 16 * number : 462 + 16 * number] for number in range(4)]
     if any(entry[4] == _GPT_PROTECTIVE for entry in entries):
         return list(_gpt(start))
@@ -122,7 +138,7 @@ def first_boot(order: Order, camera_id: str, templates: Mapping[str, str]) -> di
 def _gpt(start: bytes) -> Iterator[Partition]:
     header = start[SECTOR_BYTES : 2 * SECTOR_BYTES]
     if not header.startswith(b"EFI PART"):
-        raise CardError("the partition table is damaged", hint="flash the image again")
+        raise CardError(words("card.damaged_table"), hint=words("card.damaged_table_hint"))
     at, count, size = struct.unpack_from("<QII", header, 72)
     for number in range(min(count, 128)):
         begin = at * SECTOR_BYTES + number * size
@@ -172,5 +188,6 @@ def _removable(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _size(size_bytes: int) -> str:
+def size_words(size_bytes: int) -> str:
+    """Return a size as people say it."""
     return f"{size_bytes / 1e9:.1f} GB"

@@ -7,6 +7,7 @@ from agent.core.enrolment.claim import Claim
 from agent.core.enrolment.exchange import CONFIRM_PATH, Answer, Confirmation, Outcome
 from agent.errors import EnrolmentError, EnrolmentUnreachableError
 from provisioning.enrolment.desk import Confirmed
+from provisioning.words import words
 
 PATIENCE_S = 20.0
 _OK = 200
@@ -36,13 +37,13 @@ def confirm_online(claim: Claim, confirmation: Confirmation, root: str) -> Confi
         body = response.read(Answer.MAX_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:
         raise EnrolmentUnreachableError(
-            f"no answer from {claim.enrol}: {getattr(error, 'strerror', None) or error}",
-            hint="or tell the code to the office by telephone",
+            words("enrol.unreachable", service=claim.enrol, why=getattr(error, "strerror", None) or error),
+            hint=words("enrol.unreachable_hint"),
         ) from error
     finally:
         connection.close()
     if response.status != _OK:
-        raise EnrolmentUnreachableError(f"{claim.enrol} answered {response.status}")
+        raise EnrolmentUnreachableError(words("enrol.answered", service=claim.enrol, status=response.status))
     answer = Answer.from_bytes(body)
     if answer.outcome is not Outcome.ISSUED:
         raise EnrolmentError(answer.reason)

@@ -10,6 +10,7 @@ Everything works offline once the fleet's facts are in it.
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,10 +21,11 @@ from agent.core.enrolment.claim import Address
 from agent.core.enrolment.exchange import Pem
 from agent.core.messages.wire import KIB, Message, Text
 from agent.core.policy.documents import Site
-from agent.errors import MessageFormatError, UsageError
+from agent.errors import MessageFormatError, StorageError, UsageError
 from provisioning.authority import files
 from provisioning.backend.ca import common_name
 from provisioning.enrolment.work_order import MAX_WORK_ORDER_BYTES, WorkOrder
+from provisioning.words import words
 
 MAX_SITE_BYTES = 64 * KIB
 _ROOT_SUFFIX = " camera fleet root"
@@ -72,10 +74,7 @@ class DeskFolder:
         """
         file = self.path / "fleet.json"
         if not file.exists():
-            raise UsageError(
-                f"{self.path} does not know the fleet yet",
-                hint="lamppost site fleet --root BACKEND/authority/root.pem --broker HOST:PORT",
-            )
+            raise UsageError(words("site.no_fleet", folder=self.path), hint=words("site.no_fleet_hint"))
         return Fleet.from_bytes(files.read_capped(file, max_bytes=Fleet.MAX_BYTES))
 
     def keep_fleet(self, fleet: Fleet) -> bool:
@@ -94,11 +93,11 @@ class DeskFolder:
         """
         path = self.path / "sites" / f"{site_id}.json"
         if not path.exists():
-            raise UsageError(f"there is no site {site_id}", hint="lamppost site list; lamppost site add")
+            raise UsageError(words("site.unknown", site=site_id), hint=words("site.unknown_hint"))
         try:
             return Site.model_validate_json(files.read_capped(path, max_bytes=MAX_SITE_BYTES))
         except ValidationError as error:
-            raise UsageError(f"{path} is no site record: {error.errors()[0]['msg']}") from error
+            raise UsageError(words("site.edited", path=path, why=error.errors()[0]["msg"])) from error
 
     def keep_site(self, site: Site) -> bool:
         """Keep a site; return whether it is new or changed."""
@@ -131,3 +130,25 @@ def read_work_order(path: Path) -> WorkOrder:
         StorageError: It is not there.
     """
     return WorkOrder.from_bytes(files.read_capped(path, max_bytes=MAX_WORK_ORDER_BYTES))
+
+
+def forget_secrets(path: Path, *, now: datetime) -> None:
+    """Take the secrets out of a work order that was carried out, and remove its page and its code.
+
+    A used code is only confusing, and may hold a passphrase. What a laptop that died left half-written goes, too.
+
+    Raises:
+        StorageError: The disk refuses; the order is as it was, or without its secrets.
+    """
+    for spent in (path.with_suffix(".html"), path.with_suffix(".png"), *path.parent.glob(f".{path.stem}.*.new")):
+        remove(spent)
+    # Last, so that an order without secrets says that nothing else is left either.
+    files.write_whole(path, read_work_order(path).done(now=now).to_bytes(), mode=files.PRIVATE)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises StorageError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(words("disk.cannot_remove", path=path, why=error.strerror)) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.errors import CardError, UsageError
 from provisioning.enrolment.card import Partition
+from provisioning.words import words
 
 _PATIENCE_S = 120.0
 
@@ -31,7 +32,7 @@ class FatPartition:
         """Return a file. Raises CardError."""
         done = self._run("mtype", f"::{name}")
         if done.returncode:
-            raise CardError(f"cannot read {name} back: {_said(done)}", hint="another card; this one forgets")
+            raise CardError(words("card.cannot_read_back", name=name, why=_said(done)), hint=words("card.forgets_hint"))
         return done.stdout
 
     def write(self, name: str, content: bytes) -> None:
@@ -42,12 +43,12 @@ class FatPartition:
         """
         done = self._run("mcopy", "-o", "-", f"::{name}", given=content)
         if done.returncode:
-            raise CardError(f"cannot write {name}: {_said(done)}", hint="is the card still in?")
+            raise CardError(words("card.cannot_write", name=name, why=_said(done)), hint=words("card.still_in_hint"))
 
     def _run(self, program: str, *words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         found = shutil.which(program)
         if found is None:
-            raise UsageError(f"there is no {program} on this machine", hint="sudo apt-get install mtools")
+            raise missing(program, "mtools")
         try:
             return subprocess.run(  # noqa: S603 - mtools, and words of our own
                 [found, "-i", self._place, *words],
@@ -58,7 +59,7 @@ class FatPartition:
                 env={"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"},
             )
         except subprocess.TimeoutExpired as error:
-            raise CardError("the card does not answer", hint="another reader, another card") from error
+            raise CardError(words("card.no_answer"), hint=words("card.no_answer_hint")) from error
 
 
 def describe_disks() -> dict[str, Any]:
@@ -70,15 +71,20 @@ def describe_disks() -> dict[str, Any]:
     """
     found = shutil.which("lsblk")
     if found is None:
-        raise UsageError("there is no lsblk on this machine", hint="sudo apt-get install util-linux")
+        raise missing("lsblk", "util-linux")
     columns = "PATH,SIZE,RM,HOTPLUG,RO,TYPE,MODEL,MOUNTPOINTS"
     done = subprocess.run(  # noqa: S603 - lsblk, and words of our own
         [found, "--json", "--bytes", "--output", columns], capture_output=True, check=False, timeout=_PATIENCE_S
     )
     if done.returncode:
-        raise CardError(f"lsblk: {_said(done)}")
+        raise CardError(words("card.lsblk", why=_said(done)))
     described: dict[str, Any] = json.loads(done.stdout)
     return described
+
+
+def missing(program: str, package: str) -> UsageError:
+    """Return what to tell when a program of this machine is not there."""
+    return UsageError(words("card.no_program", program=program), hint=words("card.no_program_hint", package=package))
 
 
 def _said(done: "subprocess.CompletedProcess[bytes]") -> str:

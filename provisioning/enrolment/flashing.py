@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from agent.errors import CardError
+from provisioning.words import words
 
 PIECE_BYTES = 4 * 1024 * 1024
 
@@ -23,9 +25,9 @@ def flash(image: Path, device: Path, progress: Callable[[int], None]) -> None:
     """
     size = image.stat().st_size
     try:
-        with image.open("rb") as source, device.open("r+b", buffering=0) as target:
+        with image.open("rb") as source, open(device, "r+b", buffering=0, opener=_alone) as target:
             if target.seek(0, os.SEEK_END) < size:
-                raise CardError(f"{device} is smaller than {image}", hint="a larger card")
+                raise CardError(words("card.smaller", device=device, image=image), hint=words("card.smaller_hint"))
             target.seek(0)
             written = hashlib.sha256()
             while piece := source.read(PIECE_BYTES):
@@ -40,9 +42,9 @@ def flash(image: Path, device: Path, progress: Callable[[int], None]) -> None:
                 left -= len(piece)
                 progress(len(piece))
     except OSError as error:
-        raise CardError(f"{device}: {(error.strerror or str(error)).lower()}", hint="is the card still in?") from error
+        raise _failed(device, error) from error
     if back.digest() != written.digest():
-        raise CardError(f"{device} does not give back what it was given", hint="another card; this one forgets")
+        raise CardError(words("card.keeps_other", device=device), hint=words("card.forgets_hint"))
 
 
 def settle(device: Path) -> None:
@@ -55,12 +57,22 @@ def settle(device: Path) -> None:
         with device.open("r+b", buffering=0) as target:
             _settle(target.fileno())
     except OSError as error:
-        raise CardError(f"{device}: {(error.strerror or str(error)).lower()}", hint="is the card still in?") from error
+        raise _failed(device, error) from error
+
+
+def _failed(device: Path, error: OSError) -> CardError:
+    hint = words("card.sudo_hint") if isinstance(error, PermissionError) else words("card.still_in_hint")
+    return CardError(words("card.failed", device=device, why=(error.strerror or str(error)).lower()), hint=hint)
 
 
 def _settle(descriptor: int) -> None:
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # from the card, not from memory
+
+
+def _alone(path: str, flags: int) -> int:
+    # A block device opened so is refused (EBUSY) while anything on it is mounted, and cannot be mounted meanwhile.
+    return os.open(path, flags | (os.O_EXCL if stat.S_ISBLK(Path(path).stat().st_mode) else 0))
 
 
 def _write_all(descriptor: int, piece: bytes) -> None:

@@ -11,7 +11,7 @@ import segno
 
 from agent.core.enrolment.claim import Claim
 from provisioning.enrolment.work_order import WorkOrder
-from provisioning.words import section, words
+from provisioning.words import language, section, words
 
 _PNG_SCALE = 8  # pixels a module: 520 pixels a side and more, sharp on any screen
 _QUIET_MODULES = 4  # ISO/IEC 18004 6.3.8
@@ -48,7 +48,7 @@ def page_html(order: WorkOrder, claim: Claim) -> str:
     lamp = "".join(f"<li>{html.escape(said)}</li>" for said in section("lamp").values())
     title = html.escape(words("page.title", camera=order.camera_id))
     return f"""<!doctype html>
-<html lang="en">
+<html lang="{language()}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -77,5 +77,5 @@ def page_html(order: WorkOrder, claim: Claim) -> str:
 
 def _network(claim: Claim) -> str:
     if claim.wifi is None:
-        return words("page.wired")
-    return words("page.wifi_apart" if claim.wifi.secret is None else "page.wifi_inside", ssid=claim.wifi.ssid)
+        return words("network.cable")
+    return words("network.apart" if claim.wifi.secret is None else "network.inside", ssid=claim.wifi.ssid)

@@ -31,6 +31,7 @@ from provisioning.enrolment.desk_folder import DeskFolder, Fleet
 from provisioning.enrolment.granted import granted_sites
 from provisioning.enrolment.service import EnrolmentServer
 from provisioning.enrolment.transport import stop_process
+from provisioning.words import words
 
 PASSPHRASE = "practice makes perfect"  # noqa: S105 - it protects nothing, and says so
 
@@ -45,7 +46,7 @@ class Practice:
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         if folder.exists():
-            raise UsageError(f"{folder} exists already", hint="choose another folder, or remove it")
+            raise UsageError(words("disk.exists", path=folder), hint=words("practice.exists_hint"))
         self._folder = folder.absolute()
         self._say = say
         self._running = ExitStack()
@@ -53,12 +54,12 @@ class Practice:
     def __enter__(self) -> Self:
         with ExitStack() as starting:
             starting.callback(self._end_cameras)
-            self._say("founding a city: three officials grant two cameras on Market Street")
+            self._say(words("practice.founding"))
             files.make_folder(self._folder, mode=files.PRIVATE_FOLDER)
             city = DemoCity(self._folder / "people", precise_now)
             city.publish_keys()
             city.grant()
-            self._say("starting broker, backend and enrolment")
+            self._say(words("practice.starting"))
             fleet = starting.enter_context(DemoFleet(self._folder / "fleet", city.folder, utc_now))
             server = starting.enter_context(self._enrolment(city))
             root = fleet.authority_file.read_text(encoding="ascii")

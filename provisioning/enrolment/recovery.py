@@ -16,6 +16,7 @@ from typing import BinaryIO
 from agent.errors import StorageError
 from provisioning.authority import files
 from provisioning.footage.catalogue import Catalogue, day_folder, find_segments
+from provisioning.words import words
 
 PIECE_BYTES = 1024 * 1024
 FOOTAGE, LOG = "footage", "log"
@@ -93,7 +94,7 @@ def recover(source: Path, target: Path) -> Recovered:
                 os.fsync(write.fileno())
         if _digest(part) != expected:
             part.unlink()
-            return Recovered(source=source, target=target, fate=Fate.LOST, words="it reads differently each time")
+            return Recovered(source=source, target=target, fate=Fate.LOST, words=words("recover.differs"))
         part.rename(target)
     except _CardError as error:
         part.unlink(missing_ok=True)

@@ -17,11 +17,12 @@ from typing import Any
 
 from agent.core.enrolment.exchange import Answer, Order, Request
 from agent.core.status import RecorderStatus
-from agent.errors import EnrolmentError, StorageError, TransportError
+from agent.errors import EnrolmentError, TransportError
 from provisioning.authority import files
-from provisioning.enrolment.desk_folder import read_work_order
+from provisioning.enrolment.desk_folder import forget_secrets, read_work_order, remove
 from provisioning.enrolment.transport import Done, Half, Transport
 from provisioning.enrolment.work_order import WorkOrder
+from provisioning.words import words
 
 MAX_JOURNAL_BYTES = 256 * 1024
 LOOK_EVERY = timedelta(milliseconds=500)
@@ -162,15 +163,16 @@ class Provisioning:
 
     def _bring_order(self) -> Told:
         if self._standing("--stage")["stage"] == "enrolled":
-            return Told(step=Step.ORDER, words="it has been carried out", changed=False)
+            return Told(step=Step.ORDER, words=words("told.order_done"), changed=False)
         order: Order = self._order.for_camera()
         self._expect(self._transport.agent(Half.LINK, ["enrol", "--take-order"], given=order.to_bytes()))
         self._brought = True
-        return Told(step=Step.ORDER, words=f"claim {self._claim.id}")
+        return Told(step=Step.ORDER, words=words("told.order", claim=self._claim.id))
 
     def _enrol(self) -> Told:
         if not self._brought:
-            return Told(step=Step.ENROL, words=f"it is {self._claim.camera_id} already", changed=False)
+            known = words("told.enrol_done", camera=self._claim.camera_id)
+            return Told(step=Step.ENROL, words=known, changed=False, facts={"key": self._key()})
         if self._carrying is not None:
             self._carry(self._carrying)
         reason = ""
@@ -178,13 +180,16 @@ class Provisioning:
             standing = self._standing("--once")
             match standing["stage"]:
                 case "enrolled":
-                    return Told(step=Step.ENROL, words=f"the city knows {self._claim.camera_id}")
+                    known = words("told.enrol", camera=self._claim.camera_id)
+                    return Told(step=Step.ENROL, words=known, facts={"key": self._key()})
                 case "refused" | "claim-bad":
-                    raise EnrolmentError(f"{self._claim.camera_id}: {standing['reason']}", hint="another work order")
+                    raise EnrolmentError(
+                        words("failed.refused", camera=self._claim.camera_id, reason=standing["reason"]),
+                        hint=words("failed.refused_hint"),
+                    )
             reason = standing["reason"]
         raise TransportError(
-            f"{self._claim.camera_id} does not reach the city: {reason}",
-            hint="run it again when the network is back, or carry the request: --carry FILE",
+            words("failed.city", camera=self._claim.camera_id, reason=reason), hint=words("failed.city_hint")
         )
 
     def _carry(self, carrying: Carrying) -> None:
@@ -192,32 +197,29 @@ class Provisioning:
             done = self._expect(self._transport.agent(Half.LINK, ["enrol", "--carry-out"]))
             Request.from_bytes(done.out)  # what is no request is not worth a walk
             files.write_whole(carrying.out, done.out, mode=files.PRIVATE)
-            raise CarryError(
-                f"the camera's request is in {carrying.out}",
-                hint="lamppost enrol offline, at the backend; then here again with --answer FILE",
-            )
+            raise CarryError(words("failed.carry", path=carrying.out), hint=words("failed.carry_hint"))
         answer = files.read_capped(carrying.back, max_bytes=Answer.MAX_BYTES)
         self._expect(self._transport.agent(Half.LINK, ["enrol", "--carry-in"], given=answer))
 
     def _selftest(self) -> Told:
         if self._recorder() is not None:
-            return Told(step=Step.SELFTEST, words="it is at work already", changed=False)
+            return Told(step=Step.SELFTEST, words=words("told.selftest_done"), changed=False)
         self._transport.stop(Half.RECORDER)  # one camera, one log: two cannot have them
         done = self._transport.agent(Half.RECORDER, ["selftest", "--json"])
         findings = done.json()
         failed = [f"{one['part']}: {one['found']}" for one in findings if not one["passed"] and one["part"] != "policy"]
         if failed:
-            raise TransportError(f"the camera fails its self-test: {'; '.join(failed)}", hint=_hint_of(findings))
-        return Told(step=Step.SELFTEST, words=f"{len(findings)} parts", facts={"findings": findings})
+            raise TransportError(words("failed.selftest", parts="; ".join(failed)), hint=_hint_of(findings))
+        return Told(step=Step.SELFTEST, words=words("told.selftest", count=len(findings)), facts={"findings": findings})
 
     def _record(self) -> Told:
         if (status := self._recorder()) is not None:
-            return Told(step=Step.RECORD, words=f"{status.camera_id}: {status.state.value}", changed=False)
+            return Told(step=Step.RECORD, words=_told_of(status), changed=False)
         self._transport.restart(Half.RECORDER)
         for _ in self._patience(BEGINS_WITHIN):
             if (status := self._recorder()) is not None:
-                return Told(step=Step.RECORD, words=f"{status.camera_id}: {status.state.value}")
-        raise TransportError("the recorder does not begin", hint="on the camera: systemctl status lamppost-recorder")
+                return Told(step=Step.RECORD, words=_told_of(status))
+        raise TransportError(words("failed.record"), hint=words("failed.record_hint"))
 
     def _report(self) -> Told:
         changed = not self._transport.runs(Half.LINK)
@@ -233,20 +235,23 @@ class Provisioning:
                     facts={"state": status.state.value, "policy": status.decision.policy_digest},
                 )
         raise TransportError(
-            f"{self._claim.camera_id} hears nothing from the city by way of {self._claim.broker}",
-            hint="it goes on trying by itself; run this again to see, and ask whether broker and backend run",
+            words("failed.report", camera=self._claim.camera_id, broker=self._claim.broker),
+            hint=words("failed.report_hint"),
         )
 
     def _forget(self) -> Told:
         if self._order.key is None:
-            return Told(step=Step.FORGET, words="nothing secret is left here", changed=False)
-        done = self._order.done(now=self._now())
-        files.write_whole(self._order_path, done.to_bytes(), mode=files.PRIVATE)
-        for path in (self._order_path.with_suffix(".html"), self._order_path.with_suffix(".png")):
-            _remove(path)  # a used code is only confusing, and may hold a passphrase
+            return Told(step=Step.FORGET, words=words("told.forget_done"), changed=False)
         if self._carrying is not None:
-            _remove(self._carrying.out)
-        return Told(step=Step.FORGET, words="the key and the passphrase are gone")
+            remove(self._carrying.out)
+        forget_secrets(self._order_path, now=self._now())
+        return Told(step=Step.FORGET, words=words("told.forget"))
+
+    def _key(self) -> str:
+        """Return the fingerprint of the key that the camera was certified with, for its label."""
+        told = self._transport.agent(Half.LINK, ["diagnose"]).json()
+        credential = told.get("credential") if isinstance(told, dict) else None
+        return str(credential.get("key", "")) if isinstance(credential, dict) else ""
 
     def _standing(self, how: str) -> dict[str, str]:
         """Return how far the camera is; with `--once`, after it has done what it can now."""
@@ -276,22 +281,24 @@ class Provisioning:
 
     def _expect(self, done: Done) -> Done:
         if done.status:
-            lines = [line for line in done.said.strip().splitlines() if "hint:" not in line] or ["it said nothing"]
-            raise TransportError(f"{self._transport.name}: {lines[-1].removeprefix('lamppost-agent: error: ')}")
+            lines = [line for line in done.said.strip().splitlines() if "hint:" not in line]
+            said = lines[-1].removeprefix("lamppost-agent: error: ") if lines else words("failed.silent")
+            raise TransportError(words("failed.camera", camera=self._transport.name, said=said))
         return done
 
 
 def plan(order: WorkOrder, transport: str, *, carry: bool) -> list[tuple[str, str]]:
     """Return what provisioning would do, for people and programs, without reaching the camera."""
     claim = order.claimed()
+    end = f"{claim.expires_at:%Y-%m-%d %H:%M}"
     return [
         (Step.REACH.value, transport),
-        (Step.ORDER.value, f"claim {claim.id} for {claim.camera_id}, until {claim.expires_at:%Y-%m-%d %H:%M} UTC"),
-        (Step.ENROL.value, "by file" if carry else f"at https://{claim.enrol}"),
-        (Step.FORGET.value, "the order's key, the passphrase, the code"),
-        (Step.SELFTEST.value, "camera, masks and encoder, disk, clock"),
-        (Step.RECORD.value, f"as {claim.camera_id}"),
-        (Step.REPORT.value, f"to mqtts://{claim.broker}"),
+        (Step.ORDER.value, words("plan.order", claim=claim.id, camera=claim.camera_id, end=end)),
+        (Step.ENROL.value, words("plan.enrol_by_file") if carry else words("plan.enrol_at", service=claim.enrol)),
+        (Step.FORGET.value, words("plan.forget")),
+        (Step.SELFTEST.value, words("plan.selftest")),
+        (Step.RECORD.value, words("plan.record", camera=claim.camera_id)),
+        (Step.REPORT.value, words("plan.report", broker=claim.broker)),
     ]
 
 
@@ -299,8 +306,5 @@ def _hint_of(findings: list[dict[str, Any]]) -> str | None:
     return next((one["hint"] for one in findings if not one["passed"] and one["hint"]), None)
 
 
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot remove {path}: {error.strerror}") from error
+def _told_of(status: RecorderStatus) -> str:
+    return words("told.record", camera=status.camera_id, state=status.state.value)

@@ -22,6 +22,7 @@ from agent.errors import TransportError, UsageError
 from provisioning.authority import files
 from provisioning.simulated import configuration
 from provisioning.ssh import SSH_FAILED, Remembered, command, unreachable
+from provisioning.words import words
 
 PATIENCE_S = 120.0  # a self-test of a slow card
 AGENT = "/opt/lamppost/bin/lamppost-agent"
@@ -57,7 +58,7 @@ class Done:
         try:
             return json.loads(self.out)
         except ValueError as error:
-            raise TransportError(f"the camera answers something else: {self.out[:80]!r} {self.said[-200:]}") from error
+            raise TransportError(words("cable.not_json", out=repr(self.out[:80]), said=self.said[-200:])) from error
 
 
 class Transport(Protocol):
@@ -68,7 +69,7 @@ class Transport(Protocol):
         """How people call it."""
         ...
 
-    def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
+    def agent(self, half: Half, argv: Sequence[str], *, given: bytes = b"") -> Done:
         """Run `lamppost-agent` there, as the user of one half, with `given` on its stdin.
 
         Raises:
@@ -115,9 +116,9 @@ class SshTransport:
         """Its host."""
         return self._host
 
-    def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
+    def agent(self, half: Half, argv: Sequence[str], *, given: bytes = b"") -> Done:
         """Run the agent there."""
-        return self._run(["sudo", "-n", "-u", f"lamppost-{half.value}", AGENT, *words, "--config", CONFIG], given)
+        return self._run(["sudo", "-n", "-u", f"lamppost-{half.value}", AGENT, *argv, "--config", CONFIG], given)
 
     def restart(self, half: Half) -> None:
         """Start a unit, again if it runs."""
@@ -133,23 +134,33 @@ class SshTransport:
 
     def journal(self) -> str:
         """Return the last lines of both units."""
-        words = ["sudo", "-n", "journalctl", "--no-pager", "--output=short-iso", f"--lines={JOURNAL_LINES}"]
-        return self._run([*words, "--unit=lamppost*"], b"").out.decode("utf-8", "replace")
+        argv = ["sudo", "-n", "journalctl", "--no-pager", "--output=short-iso", f"--lines={JOURNAL_LINES}"]
+        return self._run([*argv, "--unit=lamppost*"], b"").out.decode("utf-8", "replace")
 
     def _systemctl(self, verb: str, half: Half) -> None:
         done = self._run(["sudo", "-n", "systemctl", verb, f"lamppost-{half.value}.service"], b"")
         if done.status:
-            raise TransportError(f"{self._host}: cannot {verb} the {half.value}: {done.said.strip()[-200:]}")
+            why = done.said.strip()[-200:]
+            raise TransportError(
+                words(
+                    "cable.cannot_stop" if verb == "stop" else "cable.cannot_restart",
+                    host=self._host,
+                    half=half.value,
+                    why=why,
+                )
+            )
 
-    def _run(self, words: Sequence[str], given: bytes) -> Done:
+    def _run(self, argv: Sequence[str], given: bytes) -> Done:
         try:
             done = subprocess.run(  # noqa: S603 - ssh, and words of our own
-                [*self._call, shlex.join(words)], input=given, capture_output=True, timeout=PATIENCE_S, check=False
+                [*self._call, shlex.join(argv)], input=given, capture_output=True, timeout=PATIENCE_S, check=False
             )
         except FileNotFoundError as error:
-            raise UsageError("there is no ssh on this machine", hint="sudo apt-get install openssh-client") from error
+            raise UsageError(words("cable.no_ssh"), hint=words("cable.no_ssh_hint")) from error
         except subprocess.TimeoutExpired as error:
-            raise TransportError(f"{self._host} does not answer", hint="is the cable still in?") from error
+            raise TransportError(
+                words("cable.no_answer", host=self._host), hint=words("cable.no_answer_hint")
+            ) from error
         said = done.stderr.decode("utf-8", "replace")
         if done.returncode == SSH_FAILED:
             raise unreachable(self._host, said, self._remembered)
@@ -176,19 +187,19 @@ class FolderTransport:
         """Its folder."""
         return str(self._folder)
 
-    def agent(self, half: Half, words: Sequence[str], *, given: bytes = b"") -> Done:
+    def agent(self, half: Half, argv: Sequence[str], *, given: bytes = b"") -> Done:
         """Run the agent here; the half makes no difference on a desk."""
         del half
         try:
             done = subprocess.run(  # noqa: S603 - our own agent, and our own words
-                [sys.executable, "-m", "agent", *words, "--config", str(self._config)],
+                [sys.executable, "-m", "agent", *argv, "--config", str(self._config)],
                 input=given,
                 capture_output=True,
                 timeout=PATIENCE_S,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise TransportError(f"{self.name} does not answer") from error
+            raise TransportError(words("cable.no_answer", host=self.name)) from error
         return Done(status=done.returncode, out=done.stdout, said=done.stderr.decode("utf-8", "replace"))
 
     def restart(self, half: Half) -> None:
@@ -231,7 +242,7 @@ class FolderTransport:
         missing = [name for name in ("root.json", "offices") if not (image / name).exists()]
         if missing:
             raise UsageError(
-                f"{image} lacks {' and '.join(missing)}", hint="lamppost practice makes an image to try with"
+                words("cable.no_image", folder=image, what=", ".join(missing)), hint=words("cable.no_image_hint")
             )
         files.make_folder(self._folder, mode=files.PRIVATE_FOLDER)
         for name in ("root.json", "offices"):

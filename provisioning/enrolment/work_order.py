@@ -17,6 +17,7 @@ from agent.core.messages.wire import KIB, CameraId, Message, Text
 from agent.core.policy.documents import Site
 from agent.errors import UsageError
 from provisioning.authority.keys import OfficialKey
+from provisioning.words import words
 
 MAX_WORK_ORDER_BYTES = 64 * KIB
 
@@ -62,7 +63,7 @@ class WorkOrder(Message):
         """
         if self.key is None:
             raise UsageError(
-                f"the work order of {self.camera_id} was carried out", hint="lamppost replace makes another"
+                words("work-order.carried_out", camera=self.camera_id), hint=words("work-order.carried_out_hint")
             )
         return Order(claim=self.claim, key=self.key, wifi=self.wifi)
 

@@ -37,7 +37,7 @@ def run() -> Run:
         if isinstance(result.exception, LamppostError):
             raise result.exception
         assert result.exit_code == 0, result.output
-        return result.output
+        return " ".join(result.output.split())  # lines are as long as the terminal is wide
 
     return run
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from provisioning.__main__ import COMMANDS
+from provisioning.__main__ import COMMANDS, summary_of
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -16,7 +16,7 @@ def main() -> None:
     commands = re.findall(r"^    (\w+) {2,}(.*(?:\n {14}\S.*)*)", agent, re.MULTILINE)
     quotes = {
         "lamppost-agent": [(name, " ".join(words.split())) for name, words in commands],
-        "lamppost": [(name, summary) for name, (_, summary) in COMMANDS.items()],
+        "lamppost": [(name, summary_of(name)) for name in COMMANDS],
     }
     text = README.read_text(encoding="utf-8")
     for program, rows in quotes.items():

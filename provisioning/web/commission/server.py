@@ -5,6 +5,7 @@ Everything the page needs is in `page/`; nothing comes from anywhere else. The r
     GET  /?token=…         exchange the token for the cookie
     GET  /                 the page
     GET  /page/NAME        its parts
+    GET  /page/texts.json  its texts, from provisioning/words
     GET  /api/view?after=N wait for an update newer than N, and tell it
     GET  /api/picture?n=N  the picture of update N, while it is the latest
     POST /api/approve      have the view approved as the reference of the drift guard
@@ -17,7 +18,6 @@ Everything the page needs is in `page/`; nothing comes from anywhere else. The r
 import asyncio
 import base64
 import contextlib
-import json
 import socket
 import ssl
 import threading
@@ -39,12 +39,12 @@ from agent.core.policy.strict_json import MAX_DOCUMENT_BYTES, check
 from agent.errors import AimingRefusedError, CommissioningFormatError, DocumentFormatError, LamppostError, UsageError
 from provisioning.commissioning.camera_side import Seen
 from provisioning.web.commission.gate import COOKIE, SECURITY_HEADERS, Gate, TurnedAwayError
+from provisioning.words import language, section, words
 
 PAGE = Path(__file__).with_name("page")
 PARTS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
     ".svg": "image/svg+xml",
 }
 _WAIT_S = 4.0  # for a newer update; the recorder makes two a second
@@ -154,6 +154,7 @@ def application(view: View, desk: Desk, gate: Gate, finished: Callable[[], None]
     api = _Api(view, desk, finished)
     routes = [
         Route("/", _page),
+        Route("/page/texts.json", _texts),
         Route("/page/{name}", _part),
         Route("/api/view", api.tell),
         Route("/api/picture", api.picture),
@@ -165,7 +166,12 @@ def application(view: View, desk: Desk, gate: Gate, finished: Callable[[], None]
 
 
 async def _page(_: Request) -> Response:
-    return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
+    html = (PAGE / "index.html").read_text(encoding="utf-8")
+    return HTMLResponse(html.replace('<html lang="en"', f'<html lang="{language()}"', 1))
+
+
+async def _texts(_: Request) -> Response:
+    return JSONResponse(section("editor"))
 
 
 async def _part(request: Request) -> Response:
@@ -295,7 +301,7 @@ async def _stated(request: Request) -> dict[str, Any]:
 def _seen(view: View) -> Seen:
     seen = view.latest()
     if seen is None or view.over():
-        raise AimingRefusedError(view.over() or "the camera has shown nothing yet")
+        raise AimingRefusedError(view.over() or words("commission.nothing_yet"))
     return seen
 
 
@@ -318,10 +324,11 @@ def _telling_problems(endpoint: Callable[[Request], Awaitable[Response]]) -> Cal
 def _turned_away(request: Request, error: TurnedAwayError) -> Response:
     if request.url.path.startswith(("/api/", "/page/")):
         return JSONResponse({"turned_away": error.word}, error.status, {"Retry-After": "2"})
-    texts = json.loads((PAGE / "strings.en.json").read_text(encoding="utf-8"))["turned_away"]
+    texts = section("turned-away")
     # No style and no script of ours: whoever is turned away gets nothing else.
     return HTMLResponse(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="{language()}"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width">'
         f"<title>Lamppost</title><main><h1>{texts['title']}</h1><p>{texts[error.word]}</p></main></html>",
         error.status,
         {"Retry-After": "2"},

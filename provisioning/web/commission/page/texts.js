@@ -1,9 +1,9 @@
-// Every text of the page, from one file, so that a translation is another file.
+// Every text of the page, from the one file of texts (provisioning/words), so that a translation is another file.
 
 let texts = {};
 
-export async function loadTexts(language = "en") {
-  texts = await (await fetch(`/page/strings.${language}.json`)).json();
+export async function loadTexts() {
+  texts = await (await fetch("/page/texts.json")).json();
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = text(element.dataset.text);
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", text(element.dataset.label));
