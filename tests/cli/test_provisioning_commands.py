@@ -4,89 +4,29 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from typer.testing import CliRunner
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.qr import read_codes
 from agent.core.enrolment.exchange import Answer
 from agent.core.enrolment.signs import Stage
-from agent.errors import ClaimSignatureError, ClauseViolationError, EnrolmentError, LamppostError, UsageError
+from agent.errors import ClaimSignatureError, ClauseViolationError, EnrolmentError, UsageError
 from agent.link.enrol import Enrolment
-from provisioning import __main__ as lamppost
-from provisioning.authority.keys import KeyCard, make_key
 from provisioning.enrolment.bundle import SecretFoundError, check, collect
-from provisioning.enrolment.desk import EnrolmentDesk
 from provisioning.enrolment.desk_folder import read_work_order
 from provisioning.enrolment.recovery import Fate, recover
 from provisioning.enrolment.transport import Half
-from tests.fakes.cabled import CabledCamera
 from tests.fakes.city import recording_city
-from tests.fakes.claims import Office
-from tests.fakes.enrolling import EnrollingCity, camera_config, utc_now
+from tests.fakes.enrolling import utc_now
+from tests.fakes.town import Town, add_site, enrol, run
 
-PASSPHRASE = "four words nobody joins"
 SECRET = "the passphrase of the city"
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(command: str, *words: str | Path) -> str:
-        result = CliRunner().invoke(lamppost._application(command), [command, *map(str, words)])
-        if isinstance(result.exception, LamppostError):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    return run
-
-
-class Town:
-    """A city, an office with a key of its own, and a desk that knows both."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.key = place / "office"
-        make_key(self.key, office="it-director", name="Ravi", passphrase=PASSPHRASE)
-        (place / "passphrase").write_text(PASSPHRASE, encoding="utf-8")
-        self.city = EnrollingCity(place)
-        self.public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(KeyCard.read(self.key).key.keyval["public"]))
-        self.city.desk = EnrolmentDesk(self.city.folder, [self.public])
-        self.desk = place / "desk"
-
-    @property
-    def signing(self) -> list[str | Path]:
-        return ["--key", self.key, "--passphrase-file", self.place / "passphrase", "--desk", self.desk]
-
-    def prepare(self, run: Run) -> None:
-        root = self.city.folder.authority / "root.pem"
-        run("site", "fleet", "--root", root, "--broker", "localhost:8883", "--enrol", f"localhost:{self.city.port}",
-            "--desk", self.desk)  # fmt: skip
-        add_site(run, self.desk)
-
-    def camera(self, folder: Path) -> CabledCamera:
-        config = camera_config(folder, Office())
-        assert config.enrolment.offices is not None
-        config.enrolment.offices.write_text(self.public.public_bytes_raw().hex(), encoding="ascii")
-        return CabledCamera(config)
-
-
-def add_site(run: Run, desk: Path, *words: str | Path) -> str:
-    return run(
-        "site", "add", "market-street", "--desk", desk, "--name", 'Market "Street"', "--at", "38.627,-90.1994",
-        "--kind", "intersection", "--basis", "sustained-criminal-activity", "--statement", "Nineteen robberies.",
-        *words,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +36,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield made
 
 
-def test_a_site_is_recorded_and_printed_as_a_grant_wants_it(run: Run, tmp_path: Path) -> None:
-    add_site(run, tmp_path)
-    again = add_site(run, tmp_path)
+def test_a_site_is_recorded_and_printed_as_a_grant_wants_it(tmp_path: Path) -> None:
+    add_site(tmp_path)
+    again = add_site(tmp_path)
 
     shown = run("site", "show", "market-street", "--desk", tmp_path)
 
@@ -108,36 +48,36 @@ def test_a_site_is_recorded_and_printed_as_a_grant_wants_it(run: Run, tmp_path: 
 
 
 @pytest.mark.parametrize("words", [["--at", "north"], ["--at", "91,0"], ["--kind", "No Slug"]])
-def test_a_site_that_is_none_is_refused(run: Run, tmp_path: Path, words: list[str]) -> None:
+def test_a_site_that_is_none_is_refused(tmp_path: Path, words: list[str]) -> None:
     with pytest.raises(UsageError):
-        add_site(run, tmp_path, *words)
+        add_site(tmp_path, *words)
 
     assert not (tmp_path / "sites").exists()
 
 
-def test_a_site_whose_reason_the_charter_does_not_know_is_refused_at_once(run: Run, tmp_path: Path) -> None:
+def test_a_site_whose_reason_the_charter_does_not_know_is_refused_at_once(tmp_path: Path) -> None:
     town = recording_city(now=utc_now())
     (tmp_path / "policy.bundle").write_bytes(town.publish())
 
     for basis, known in (("sustained-criminal-activity", True), ("a-hunch", False)):
         words = ["--city", tmp_path / "policy.bundle", "--purchase", "PO-1", "--basis", basis]
         if known:
-            add_site(run, tmp_path, *words)
+            add_site(tmp_path, *words)
         else:
             with pytest.raises(ClauseViolationError, match="a-hunch"):
-                add_site(run, tmp_path, *words)
+                add_site(tmp_path, *words)
 
     assert json.loads(run("site", "list", "--desk", tmp_path, "--json"))[0]["basis"] == "sustained-criminal-activity"
 
 
-def test_a_work_order_has_a_code_that_reads_and_its_secrets_are_not_in_it(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_work_order_has_a_code_that_reads_and_its_secrets_are_not_in_it(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     (tmp_path / "wifi").write_text(SECRET, encoding="utf-8")
     wifi = ["--wifi", "City", "--wifi-secret-file", tmp_path / "wifi"]
 
     run("work-order", "create", "cam-1", "--site", "market-street", *wifi, *town.signing)
 
-    path = town.desk / "orders" / "cam-1.order"
+    path = town.order("cam-1")
     order = read_work_order(path)
     page = path.with_suffix(".html").read_text(encoding="utf-8")
     code = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
@@ -151,10 +91,10 @@ def test_a_work_order_has_a_code_that_reads_and_its_secrets_are_not_in_it(run: R
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
-def test_a_second_work_order_is_not_made_while_one_is_open(run: Run, town: Town) -> None:
-    town.prepare(run)
+def test_a_second_work_order_is_not_made_while_one_is_open(town: Town) -> None:
+    town.prepare()
     run("work-order", "create", "cam-2", "--site", "market-street", *town.signing)
-    path = town.desk / "orders" / "cam-2.order"
+    path = town.order("cam-2")
     before = path.read_bytes()
 
     said = run("work-order", "create", "cam-2", "--site", "market-street", *town.signing)
@@ -163,15 +103,15 @@ def test_a_second_work_order_is_not_made_while_one_is_open(run: Run, town: Town)
     assert path.read_bytes() == before
 
 
-def test_a_passphrase_goes_into_the_code_only_if_asked_for_and_said_aloud(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_passphrase_goes_into_the_code_only_if_asked_for_and_said_aloud(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     (tmp_path / "wifi").write_text(SECRET, encoding="utf-8")
     wifi = ["--wifi", "City", "--wifi-secret-file", tmp_path / "wifi", "--wifi-secret-in-code"]
 
     said = run("work-order", "create", "cam-3", "--site", "market-street", *wifi, *town.signing)
 
     assert "who photographs it has it" in said
-    assert SECRET.encode() in read_work_order(town.desk / "orders" / "cam-3.order").claim
+    assert SECRET.encode() in read_work_order(town.order("cam-3")).claim
 
 
 @pytest.mark.parametrize(
@@ -183,8 +123,8 @@ def test_a_passphrase_goes_into_the_code_only_if_asked_for_and_said_aloud(run: R
         ["cam-4", "--site", "market-street", "--wifi", "City", "--wifi-secret-in-code"],
     ],
 )
-def test_a_work_order_that_cannot_be_is_refused(run: Run, town: Town, words: list[str]) -> None:
-    town.prepare(run)
+def test_a_work_order_that_cannot_be_is_refused(town: Town, words: list[str]) -> None:
+    town.prepare()
 
     with pytest.raises(UsageError):
         run("work-order", "create", *words, *town.signing)
@@ -192,8 +132,8 @@ def test_a_work_order_that_cannot_be_is_refused(run: Run, town: Town, words: lis
     assert not (town.desk / "orders" / f"{words[0]}.order").exists()
 
 
-def test_a_desk_that_does_not_know_the_fleet_says_how_to_tell_it(run: Run, town: Town, tmp_path: Path) -> None:
-    add_site(run, tmp_path)
+def test_a_desk_that_does_not_know_the_fleet_says_how_to_tell_it(town: Town, tmp_path: Path) -> None:
+    add_site(tmp_path)
 
     with pytest.raises(UsageError) as refused:
         run("work-order", "create", "cam-5", "--site", "market-street", *town.signing[:-1], tmp_path)
@@ -201,10 +141,10 @@ def test_a_desk_that_does_not_know_the_fleet_says_how_to_tell_it(run: Run, town:
     assert "lamppost site fleet" in str(refused.value.hint)
 
 
-def test_the_code_that_a_camera_shows_is_confirmed_from_the_laptop(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_the_code_that_a_camera_shows_is_confirmed_from_the_laptop(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-6", "--site", "market-street", *town.signing)
-    path = town.desk / "orders" / "cam-6.order"
+    path = town.order("cam-6")
     camera = town.camera(tmp_path)
     camera.config.policy.outbox.mkdir()
     (camera.config.policy.outbox / "found.claim").write_bytes(read_work_order(path).claim)
@@ -224,12 +164,12 @@ def test_the_code_that_a_camera_shows_is_confirmed_from_the_laptop(run: Run, tow
     assert waiting.step().stage is Stage.ENROLLED
 
 
-def test_an_operator_confirms_what_was_told_by_telephone(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_an_operator_confirms_what_was_told_by_telephone(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-7", "--site", "market-street", *town.signing)
     camera = town.camera(tmp_path)
     camera.config.policy.outbox.mkdir()
-    claim = read_work_order(town.desk / "orders" / "cam-7.order").claim
+    claim = read_work_order(town.order("cam-7")).claim
     (camera.config.policy.outbox / "found.claim").write_bytes(claim)
     code = Enrolment(camera.config, board=None, clock=SystemClock()).step().code
     there = ["--backend", town.city.folder.path, "--office", town.key]
@@ -242,17 +182,17 @@ def test_an_operator_confirms_what_was_told_by_telephone(run: Run, town: Town, t
 
 
 @pytest.mark.parametrize("code", ["12345", "abcdef", "1234567"])
-def test_what_is_no_code_is_not_sent_anywhere(run: Run, code: str) -> None:
+def test_what_is_no_code_is_not_sent_anywhere(code: str) -> None:
     with pytest.raises(UsageError, match="six digits"):
         run("enrol", "confirm", code, "--order", "nowhere.order")
 
 
-def test_a_request_is_answered_by_file(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_request_is_answered_by_file(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-8", "--site", "market-street", *town.signing)
     camera = town.camera(tmp_path / "camera")
     enrolment = Enrolment(camera.config, board=None, clock=SystemClock())
-    enrolment.take(read_work_order(town.desk / "orders" / "cam-8.order").for_camera())
+    enrolment.take(read_work_order(town.order("cam-8")).for_camera())
     (tmp_path / "request").write_bytes(enrolment.to_carry())
     there = ["--backend", town.city.folder.path, "--office", town.key]
 
@@ -264,18 +204,18 @@ def test_a_request_is_answered_by_file(run: Run, town: Town, tmp_path: Path) -> 
     assert enrolment.step().stage is Stage.ENROLLED
 
 
-def test_an_image_learns_whose_claims_count(run: Run, town: Town, tmp_path: Path) -> None:
+def test_an_image_learns_whose_claims_count(town: Town, tmp_path: Path) -> None:
     run("enrol", "offices", town.key, "--out", tmp_path / "offices")
 
     assert town.public.public_bytes_raw().hex() in (tmp_path / "offices").read_text(encoding="utf-8")
 
 
-def test_a_replacement_takes_the_place_and_the_old_camera_falls_silent(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_replacement_takes_the_place_and_the_old_camera_falls_silent(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-9", "--site", "market-street", "--mounting", "pole 9", *town.signing)
-    path = town.desk / "orders" / "cam-9.order"
+    path = town.order("cam-9")
     old, new = town.camera(tmp_path / "old"), town.camera(tmp_path / "new")
-    _enrol(old, path)
+    enrol(old, path)
 
     run("replace", "cam-9", *town.signing, "--yes")
 
@@ -285,31 +225,31 @@ def test_a_replacement_takes_the_place_and_the_old_camera_falls_silent(run: Run,
     assert list(path.parent.glob("cam-9-*.old"))
     assert "cam-9" not in town.city.authority.barred()
     before = town.city.authority.expires_at("cam-9")
-    _enrol(new, path)
+    enrol(new, path)
     assert before is not None
     assert "cam-9" not in town.city.authority.barred()
     assert new.config.link.credential.read_bytes() != old.config.link.credential.read_bytes()
 
 
-def test_a_stolen_camera_is_cut_off_before_its_replacement_is_there(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_stolen_camera_is_cut_off_before_its_replacement_is_there(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-10", "--site", "market-street", *town.signing)
-    path = town.desk / "orders" / "cam-10.order"
-    _enrol(town.camera(tmp_path / "old"), path)
+    path = town.order("cam-10")
+    enrol(town.camera(tmp_path / "old"), path)
 
     run("replace", "cam-10", *town.signing, "--backend", town.city.folder.path, "--yes")
 
     assert "cam-10" in town.city.authority.barred()
     new = town.camera(tmp_path / "new")
-    _enrol(new, path)
+    enrol(new, path)
     assert "cam-10" not in town.city.authority.barred()
 
 
-def test_a_retired_camera_is_nobody_and_keeps_its_footage(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_retired_camera_is_nobody_and_keeps_its_footage(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-11", "--site", "market-street", *town.signing)
     camera = town.camera(tmp_path)
-    _enrol(camera, town.desk / "orders" / "cam-11.order")
+    enrol(camera, town.order("cam-11"))
     footage = camera.config.storage.footage / "2026/11/28/cam.mp4.age"
     footage.parent.mkdir(parents=True)
     footage.write_bytes(b"sealed")
@@ -324,10 +264,10 @@ def test_a_retired_camera_is_nobody_and_keeps_its_footage(run: Run, town: Town, 
     assert Enrolment(camera.config, board=None, clock=SystemClock()).step().stage is Stage.LOOKING
 
 
-def test_a_label_shows_the_sites_page_and_the_enrolled_key(run: Run, town: Town, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_label_shows_the_sites_page_and_the_enrolled_key(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-12", "--site", "market-street", *town.signing)
-    _enrol(town.camera(tmp_path), town.desk / "orders" / "cam-12.order")
+    enrol(town.camera(tmp_path), town.order("cam-12"))
     words = ["cam-12", "--desk", town.desk, "--url", "https://cameras.city.example/sites/{site}"]
 
     run("label", *words, "--backend", town.city.folder.path, "--out", tmp_path / "labels")
@@ -342,14 +282,14 @@ def test_a_label_shows_the_sites_page_and_the_enrolled_key(run: Run, town: Town,
             run("label", *words, *wrong)
 
 
-def test_a_bundle_tells_what_is_wrong_and_no_secret(town: Town, run: Run, tmp_path: Path) -> None:
-    town.prepare(run)
+def test_a_bundle_tells_what_is_wrong_and_no_secret(town: Town, tmp_path: Path) -> None:
+    town.prepare()
     run("work-order", "create", "cam-13", "--site", "market-street", *town.signing)
-    order = read_work_order(town.desk / "orders" / "cam-13.order").for_camera()
+    order = read_work_order(town.order("cam-13")).for_camera()
     camera = town.camera(tmp_path)
     enrolment = Enrolment(camera.config, board=None, clock=SystemClock())
     enrolment.take(order)  # the order's key lies on the camera now
-    _enrol(camera, town.desk / "orders" / "cam-13.order")
+    enrol(camera, town.order("cam-13"))
     enrolment.take(order)
     (camera.config.state.folder / "keys").mkdir(parents=True)
     (camera.config.state.folder / "keys" / "log.pem").write_text("-----BEGIN PRIVATE KEY-----\nx\n", encoding="ascii")
@@ -404,16 +344,10 @@ def test_a_card_that_fails_gives_what_it_can(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good"]
 
 
-def test_nothing_on_a_card_is_told_as_that(run: Run, tmp_path: Path) -> None:
+def test_nothing_on_a_card_is_told_as_that(tmp_path: Path) -> None:
     (tmp_path / "card").mkdir()
 
     with pytest.raises(UsageError, match="no footage"):
         run("recover", tmp_path / "card", "--out", tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
-
-
-def _enrol(camera: CabledCamera, path: Path) -> None:
-    enrolment = Enrolment(camera.config, board=None, clock=SystemClock())
-    enrolment.take(read_work_order(path).for_camera())
-    assert enrolment.step().stage is Stage.ENROLLED
