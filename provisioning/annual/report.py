@@ -67,6 +67,17 @@ class AnnualReport:
         """Return the sum of a number of the cameras' accounts, such as "frames_stored"."""
         return sum(int(getattr(one.account, name)) for one in self.cameras)
 
+    @property
+    def blanks(self) -> tuple[str, ...]:
+        """What people have still to enter."""
+        notes = self.notes
+        fields = ("complaints", "breaches", "violations", "audits", "records_requests", "recipients", "cost", "outlook")
+        absent = [name.replace("_", " ") for name in fields if notes is None or getattr(notes, name) is None]
+        if notes is not None and notes.cost is not None and notes.cost.total is None:
+            absent.append("parts of the cost")
+        unknown = sum(one.value is None for one in self.effects)
+        return (*absent, *((f"{unknown} metrics",) if unknown else ()))
+
     def clause_of_row(self, row: str) -> str:
         """Return the clause of a row of the table of sharing; empty if the law has it no more."""
         found = self.law.charter.row(row)

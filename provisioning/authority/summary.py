@@ -103,10 +103,10 @@ def page_of(document: AnyDocument, charter: Charter) -> Page:
             title, lines = _grant(document, charter)
         case Restriction():
             title = f"Restriction {document.id} narrows what {_cameras(document.cameras)} may do"
-            lines = [("Narrows", _narrowing(one, charter)) for one in document.narrows]
+            lines = [("Narrows", narrowing_words(one, charter)) for one in document.narrows]
         case Waiver():
             title = f"Waiver {document.id} widens one thing for {_cameras(document.cameras)}"
-            lines = [("Widens", _widening(document, charter)), ("Basis", document.basis)]
+            lines = [("Widens", widening_words(document, charter)), ("Basis", document.basis)]
         case Hold():
             title = f"Hold {document.id} stops the removal of footage of {_cameras(document.cameras)}"
             lines = [("Case", document.case)]
@@ -282,7 +282,8 @@ def _site(grant: Grant) -> str:
     )
 
 
-def _narrowing(narrowing: Narrowing, charter: Charter) -> str:  # noqa: PLR0911 - one line a kind
+def narrowing_words(narrowing: Narrowing, charter: Charter) -> str:  # noqa: PLR0911 - one line a kind
+    """Return what a restriction takes away."""
     match narrowing:
         case NarrowZones():
             return f"masks these areas too, drawn over {_view(narrowing.view)}: {_zones(narrowing.zones)}"
@@ -304,7 +305,8 @@ def _narrowing(narrowing: Narrowing, charter: Charter) -> str:  # noqa: PLR0911 
             return PLAIN_NARROWINGS[narrowing.what]
 
 
-def _widening(waiver: Waiver, charter: Charter) -> str:
+def widening_words(waiver: Waiver, charter: Charter) -> str:
+    """Return what a waiver adds."""
     match waiver.widens:
         case WidenUse(intended_use=use_id, permissible_use=permissible):
             use = charter.use(use_id)
