@@ -26,7 +26,7 @@ class LoggedCard:
         device: Its loop device, such as /dev/loop3.
 
     Args:
-        folder: An empty folder for its files.
+        folder: An empty folder for its files; in memory, if this machine's own disk is busy.
         size_bytes: How large it is.
     """
 

@@ -114,9 +114,10 @@ class QemuDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
                 "-rtc", f"base={clock}",
                 "-kernel", str(self._image.with_suffix(".vmlinuz")), "-initrd", str(self._image.with_suffix(".initrd")),
                 # A panic ends the machine at once; the watchdog's test takes that back.
-                "-append", "root=/dev/vda rw console=ttyS0 panic=-1 mitigations=off systemd.show_status=no",
+                "-append", "root=LABEL=lamppost-root rw console=ttyS0 panic=-1 mitigations=off systemd.show_status=no",
                 "-serial", f"file:{self.console}",
-                "-drive", f"file={self._root},format=raw,if=virtio,cache=writeback",
+                "-blockdev", f"driver=file,filename={self._root},node-name=root",
+                "-device", "virtio-blk-pci,drive=root",
                 "-blockdev", f"driver=file,filename={self._card},node-name=disk",
                 "-blockdev", f"driver=file,filename={self._writes},node-name=log",
                 "-blockdev", "driver=blklogwrites,node-name=card,file=disk,log=log,log-super-update-interval=1",

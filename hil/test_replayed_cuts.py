@@ -10,6 +10,7 @@ import json
 import os
 import random
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,13 +77,12 @@ class Left:
 
 
 @pytest.fixture(scope="module")
-def cuts(camera: CameraStrategy, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Left], list[str]]:
+def cuts(camera: CameraStrategy) -> tuple[list[Left], list[str]]:
     """Return what each cut left, and the log's leaves at the end."""
     if not hasattr(camera.power, "fresh"):
         pytest.skip("a real card writes no log")
-    folder = tmp_path_factory.mktemp("card")
     camera.transition("booted")
-    with LoggedCard(folder, size_bytes=SIZE_BYTES) as card:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place, LoggedCard(Path(place), size_bytes=SIZE_BYTES) as card:
         camera.power.add_device("card", Path(card.device))
         camera.shell.run_check(
             "systemctl stop 'lamppost*' --all && "
@@ -92,7 +92,7 @@ def cuts(camera: CameraStrategy, tmp_path_factory: pytest.TempPathFactory) -> tu
         seen = list(watched(camera, card))
         leaves = camera.shell.run_check(f"cat {CARD}/state/log/events-*.jsonl")
         camera.transition("off")
-    return list(replayed(camera, card, seen, folder)), leaves
+        return list(replayed(camera, card, seen, Path(place))), leaves
 
 
 def watched(camera: CameraStrategy, card: LoggedCard) -> Iterator[Seen]:

@@ -27,7 +27,7 @@ MODULES = "vivid\ni6300esb\n"
 # One camera, as by USB; no tuner, no output.
 VIVID = "options vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0x0\n"
 FSTAB = """\
-/dev/vda            /                 ext4  noatime                                                      0 1
+LABEL=lamppost-root /                 ext4  noatime                                                      0 1
 LABEL=lamppost-data /var/lib/lamppost ext4  noatime,nodev,nosuid,noexec,errors=remount-ro,commit=5,nofail 0 2
 """
 # As firmware-config has it, with more patience than a board needs.
@@ -55,7 +55,7 @@ def make(tree: Path, package: Path, *, arch: str, kernel: bool, suite: str = "tr
     _run(
         "systemd-nspawn", "--quiet", "--directory", str(tree), "--register=no", "--keep-unit", "--private-network",
         "--resolv-conf=off", "--timezone=off", "--console=pipe",
-        "dpkg", "--install", "/var/cache/lamppost-agent.deb",
+        "dpkg", "--force-unsafe-io", "--install", "/var/cache/lamppost-agent.deb",
     )  # fmt: skip
     if kernel:
         _make_image(tree)
@@ -94,7 +94,7 @@ def _make_image(tree: Path) -> None:
         shutil.copyfile(found, tree.with_suffix(f".{kind}"))
     image = tree.with_suffix(".img")
     image.unlink(missing_ok=True)
-    _run("mkfs.ext4", "-q", "-F", "-d", str(tree), str(image), IMAGE_SIZE)
+    _run("mkfs.ext4", "-q", "-F", "-L", "lamppost-root", "-d", str(tree), str(image), IMAGE_SIZE)
 
 
 def _run(*command: str) -> None:
