@@ -247,7 +247,7 @@ def next_release(
 
 
 def _vouch(folder: CityFolder, current: PublishedCity | None, added: ReleaseFiles, *, now: datetime) -> PublishedCity:
-    signers = {role: _online_signer(folder, role) for role in (SNAPSHOT, TIMESTAMP)}
+    signers = {role: online_signer(folder, role) for role in (SNAPSHOT, TIMESTAMP)}
     city = next_release(current, added, signers, now=now)
     packed = bundle(city)
     files.make_folder(folder.published)
@@ -273,7 +273,12 @@ def _charter_in(release: ReleaseFiles) -> Charter:
     return parse_charter(release[document_url(CHARTER_PATH, targets.targets[CHARTER_PATH])])
 
 
-def _online_signer(folder: CityFolder, role: str) -> Signer:
+def online_signer(folder: CityFolder, role: str) -> Signer:
+    """Return the backend's own key for "snapshot" or "timestamp".
+
+    Raises:
+        StorageError: It is not here: this is no backend's folder.
+    """
     pem = files.read_capped(folder.online / f"{role}.pem", max_bytes=MAX_METADATA_BYTES)
     return CryptoSigner(pkcs8.open_private_key(pem, None))
 

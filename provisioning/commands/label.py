@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from agent.core.enrolment.exchange import fingerprint
 from agent.errors import UsageError
 from provisioning.authority import desk, files
 from provisioning.backend.installation import BackendFolder
 from provisioning.commands.site import DEFAULT_DESK, FolderOption
 from provisioning.commands.work_order import CameraArgument
 from provisioning.enrolment.desk_folder import DeskFolder, read_work_order
-from provisioning.enrolment.journal import Journal, State
+from provisioning.enrolment.journal import Journal
 from provisioning.enrolment.label import draw_label, label_file
 from provisioning.screen import show_end
 from provisioning.words import words
@@ -56,12 +55,7 @@ def label(
 
 
 def _enrolled_key(folder: BackendFolder, camera: str) -> str:
-    done = [
-        record
-        for record in Journal(folder.path / "enrolment").all()
-        if record.camera_id == camera and record.state is State.ISSUED and record.issued_at is not None
-    ]
-    if not done:
-        raise UsageError(words("label.not_enrolled", camera=camera), hint=words("label.not_enrolled_hint"))
-    newest = max(done, key=lambda record: record.issued_at or record.asks[0].asked_at)
-    return fingerprint(bytes.fromhex(newest.digest or ""))
+    key = Journal(folder.path / "enrolment").enrolled_keys().get(camera)
+    if key is None:
+        raise UsageError(f"{camera} was not enrolled here", hint="lamppost enrol pending")
+    return key

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from agent.core.enrolment.claim import Claim
-from agent.core.enrolment.exchange import Code, Pem, Sealed
+from agent.core.enrolment.exchange import Code, Pem, Sealed, fingerprint
 from agent.core.messages.wire import KIB, CameraId, Digest, Message, Part, Text
 from agent.errors import StorageError
 from provisioning.authority import files
@@ -117,6 +117,12 @@ class Journal:
         except OSError as error:
             raise StorageError(f"cannot read {self._folder}: {error.strerror}") from error
         return tuple(Record.from_bytes(files.read_capped(path, max_bytes=MAX_RECORD_BYTES)) for path in paths)
+
+    def enrolled_keys(self) -> dict[str, str]:
+        """Return the fingerprint of the key that each camera was enrolled with last, by camera. Raises StorageError."""
+        issued = [one for one in self.all() if one.state is State.ISSUED and one.issued_at is not None and one.digest]
+        issued.sort(key=lambda one: one.issued_at or one.asks[0].asked_at)
+        return {one.camera_id: fingerprint(bytes.fromhex(one.digest or "")) for one in issued}
 
     def _path(self, claim: Claim) -> Path:
         return self._folder / f"{claim.order_key.hex()}.json"
