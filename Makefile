@@ -70,8 +70,9 @@ fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Three at once, each file in one process: much of a test's time is waiting for a broker, a camera, a browser.
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 bench: setup
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -56,14 +56,17 @@ def test_six_commands_lead_from_nothing_to_a_recording(tmp_path: Path) -> None:
     assert len(others) == 5
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
 
-    said = []
+    def run(words: list[str]) -> str:
+        done = subprocess.run(program(words), cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
     with practising(first, tmp_path):
-        for words in others:
-            done = subprocess.run(
-                program(words), cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            said.append(done.stdout + done.stderr)
+        said = [run(words) for words in others]
+        for _ in range(PATIENCE_S):
+            if not re.search(r"^0 segments", said[4], re.MULTILINE):
+                break
+            said[4] = run(others[4])  # a busy machine may not have written its first second yet: look again
 
     assert "market-street-1 is provisioned" in said[2]
     assert "1 online" in said[3]

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE_MS = 60_000  # a busy machine may take long; nothing is ever concluded from how long it took
+PATIENCE_MS = 150_000  # a busy machine may take long; nothing is ever concluded from how long it took
 expect.set_options(timeout=PATIENCE_MS)
 _ARGUMENTS = ("--disable-gpu", "--disable-dev-shm-usage", "--font-render-hinting=none")
 
