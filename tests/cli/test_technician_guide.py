@@ -57,7 +57,9 @@ def test_six_commands_lead_from_nothing_to_a_recording(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
 
     def run(words: list[str]) -> str:
-        done = subprocess.run(program(words), cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        done = subprocess.run(
+            program(words), cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
