@@ -61,6 +61,11 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         self._unmount()
         shutil.rmtree(self._work, ignore_errors=True)
 
+    def prepared(self) -> Path:
+        """Return the root of a container that is off, to put things into what it will find."""
+        self._mount()
+        return self.root
+
     @property
     def leader(self) -> int:
         """Process number of the container's first process, seen from here."""

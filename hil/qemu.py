@@ -36,6 +36,7 @@ BOOT_WITHIN = timedelta(seconds=420)
 TRIES = 2  # a kernel under translation panics now and then by itself; the second try is told
 CARD_BYTES = 256 * 1024 * 1024
 SEED = int(os.environ.get("HIL_SEED", "20261128"))
+KERNEL_WORDS = "root=LABEL=lamppost-root rw console=ttyS0 panic=-1 mitigations=off loglevel=4 systemd.show_status=no"
 _LOOK_EVERY = timedelta(milliseconds=500)
 _log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class QemuDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
                 "-rtc", f"base={clock}",
                 "-kernel", str(self._image.with_suffix(".vmlinuz")), "-initrd", str(self._image.with_suffix(".initrd")),
                 # A panic ends the machine at once; the watchdog's test takes that back.
-                "-append", "root=LABEL=lamppost-root rw console=ttyS0 panic=-1 mitigations=off systemd.show_status=no",
+                "-append", KERNEL_WORDS,
                 "-serial", f"file:{self.console}",
                 "-blockdev", f"driver=file,filename={self._root},node-name=root",
                 "-device", "virtio-blk-pci,drive=root",
