@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +18,12 @@ from provisioning import __main__ as lamppost
 from provisioning.enrolment.card import ORDER_FILE
 from provisioning.enrolment.flashing import flash
 from provisioning.enrolment.work_order import WorkOrder
+from tests.fakes.boot_images import PLACE, make_image, needs_mtools, read_from
 from tests.fakes.claims import order_key
-from tests.fakes.disks import mbr
 from tests.fakes.enrolling import SITE, EnrollingCity, camera_config
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST, SECTORS = 2048, 40_000
 Run = Callable[..., str]
-
-needs_mtools = pytest.mark.skipif(shutil.which("mcopy") is None, reason="needs mtools (apt)")
 
 
 @pytest.fixture
@@ -40,23 +36,6 @@ def run() -> Run:
         return " ".join(result.output.split())  # lines are as long as the terminal is wide
 
     return run
-
-
-def make_image(path: Path, *names: str) -> Path:
-    """Write an image with one FAT that holds `names`, as a stock image's boot partition does."""
-    table = mbr((0x0C, FIRST, SECTORS))
-    path.write_bytes(table + bytes((FIRST + SECTORS) * 512 - len(table)))
-    place = f"{path}@@{FIRST * 512}"
-    subprocess.run(["mformat", "-i", place, "-T", str(SECTORS), "-v", "bootfs", "::"], check=True)
-    for name in names:
-        subprocess.run(["mcopy", "-i", place, "-", f"::{name}"], input=b"stock\n", check=True)
-    return path
-
-
-def read(image: Path, name: str) -> bytes:
-    return subprocess.run(
-        ["mtype", "-i", f"{image}@@{FIRST * 512}", f"::{name}"], check=True, capture_output=True
-    ).stdout
 
 
 def work_order(city: EnrollingCity, path: Path, camera_id: str) -> Path:
@@ -83,12 +62,12 @@ def test_what_is_on_the_card_enrols_a_camera_by_itself(city: EnrollingCity, tmp_
         said = run("--order", order, "--image", image, "--yes")
 
         assert "read back" in said
-        assert read(image, "user-data").startswith(b"#cloud-config")
-        assert b"hostname: from-the-card" in read(image, "user-data")
-        assert b'"City":' in read(image, "network-config")
+        assert read_from(image, "user-data").startswith(b"#cloud-config")
+        assert b"hostname: from-the-card" in read_from(image, "user-data")
+        assert b'"City":' in read_from(image, "network-config")
         config = camera_config(tmp_path / "camera", city.office)
         config.enrolment.card.parent.mkdir()
-        config.enrolment.card.write_bytes(read(image, ORDER_FILE))
+        config.enrolment.card.write_bytes(read_from(image, ORDER_FILE))
         assert Enrolment(config, board=None, clock=SystemClock()).step().stage is Stage.ENROLLED
 
 
@@ -97,11 +76,11 @@ def test_a_second_run_writes_the_same(city: EnrollingCity, tmp_path: Path, run: 
     image = make_image(tmp_path / "image", "cmdline.txt")
     order = work_order(city, tmp_path / "cam.order", "twice")
     run("--order", order, "--image", image, "--yes")
-    first = read(image, ORDER_FILE)
+    first = read_from(image, ORDER_FILE)
 
     run("--order", order, "--image", image, "--yes")
 
-    assert read(image, ORDER_FILE) == first
+    assert read_from(image, ORDER_FILE) == first
 
 
 @needs_mtools
@@ -136,7 +115,7 @@ def test_a_full_card_is_told_as_that(city: EnrollingCity, tmp_path: Path, run: R
     image = make_image(tmp_path / "image", "cmdline.txt")
     for size in (10_000_000, 1_000_000, 100_000, 10_000, 500):  # until not even a small file goes in
         for number in range(30):
-            words = ["mcopy", "-i", f"{image}@@{FIRST * 512}", "-", f"::{size}-{number}"]
+            words = ["mcopy", "-i", f"{image}{PLACE}", "-", f"::{size}-{number}"]
             if subprocess.run(words, input=bytes(size), capture_output=True, check=False).returncode:
                 break
 
