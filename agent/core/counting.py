@@ -30,7 +30,7 @@ from statistics import fmean
 from agent.core.ground import Ground
 from agent.core.masking.sightings import Kind, Look, Sighting
 from agent.core.places import Line, Way, contains, covered
-from agent.core.tracks import LONGEST_STEP_US, Track, Tracks, distinct, foot
+from agent.core.tracks import ABOUT_US, LONGEST_STEP_US, Passage, Track, Tracks, distinct, foot
 from agent.core.zones import Zone
 
 LEAST_PUBLISHED = 5
@@ -168,6 +168,8 @@ class Counter:
         self._sums.watched_us += step_us if watching else 0
         for track in self._tracks.forget(look.pts_us) if watching else self._tracks.drop():
             self._count_passages(track, self._sums)
+        for track in self._tracks.live:
+            self._count_passages(track, self._sums, look.pts_us - ABOUT_US)
         self._follow(look, self._sums)
         return rows
 
@@ -200,23 +202,23 @@ class Counter:
                 way = line.crossed(before, after)
                 if way is not None and line.name not in track.crossed:
                     track.crossed.add(line.name)
-                    track.uncounted.append((line.name, way))
+                    track.uncounted.append(Passage(place=line.name, way=way, at_us=look.pts_us))
         for area in self._areas:
             if covered(area, look.regions):
                 sums.count_present(area, boxes)
 
-    def _count_passages(self, track: Track, sums: _Sums) -> None:
-        """Take over what a track crossed, unless it is doubted."""
+    def _count_passages(self, track: Track, sums: _Sums, until_us: int | None = None) -> None:
+        """Take over what a track crossed, up to an instant or all of it, unless the track is doubted."""
         if track.doubted:
             return
-        speed_kmh = track.speed_kmh()
-        for place, way in track.uncounted:
-            mode = _mode_of(track.kind, speed_kmh if place in self._calibrated else None)
-            key = (place, mode, way)
+        for passage in [each for each in track.uncounted if until_us is None or each.at_us <= until_us]:
+            track.uncounted.remove(passage)
+            speed_kmh = track.speed_kmh(passage.at_us)
+            mode = _mode_of(track.kind, speed_kmh if passage.place in self._calibrated else None)
+            key = (passage.place, mode, passage.way)
             sums.passages[key] = sums.passages.get(key, 0) + 1
             if speed_kmh is not None:
                 sums.speeds_kmh.setdefault(key, []).append(speed_kmh)
-        track.uncounted.clear()
 
     def _line_cells(self, line: Line, sums: _Sums) -> Iterator[Cell]:
         calibrated = line.name in self._calibrated

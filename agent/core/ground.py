@@ -71,8 +71,9 @@ class Ground:
         at, metres = ([getattr(each, name) for each in points] for name in ("at", "metres"))
         if not _span_an_area(at, metres):
             raise ValueError("the ground points lie on one line or next to each other, expected four that span an area")
-        self._map = _fit(np.array(at), np.array(metres))
-        depths = [float((self._map @ (*each, 1.0))[2]) for each in at]
+        fitted = _fit(np.array(at), np.array(metres))
+        self._to_ground, self._to_picture = fitted.tolist(), np.linalg.inv(fitted).tolist()
+        depths = [sum(a * b for a, b in zip(self._to_ground[2], (*each, 1.0), strict=True)) for each in at]
         if min(depths) * max(depths) <= 0:
             raise ValueError(
                 "the horizon would lie between the ground points; two of them are swapped, or one is wrong"
@@ -99,15 +100,20 @@ class Ground:
 
     def at(self, metres: Point) -> Point:
         """Return where in the picture a point of the ground lies; may be outside."""
-        x, y, depth = np.linalg.solve(self._map, (*metres, 1.0))
-        return (float(x / depth), float(y / depth))
+        return _mapped(self._to_picture, metres)
 
     def _project(self, at: Point) -> Point:
-        x, y, depth = self._map @ (*at, 1.0)
-        return (float(x / depth), float(y / depth))
+        return _mapped(self._to_ground, at)
 
     def _is_fine(self, at: Point) -> bool:
         return math.dist(self._project(at), self._project((at[0], at[1] + _STEP))) <= _COARSEST_M
+
+
+def _mapped(rows: Sequence[Sequence[float]], point: Point) -> Point:
+    """Return where a projective map takes a point; plain numbers, for it is asked for each box of each look."""
+    x, y, depth = (row[0] * point[0] + row[1] * point[1] + row[2] for row in rows)
+    depth = depth or 1e-12  # the horizon itself: far away, and no error
+    return (x / depth, y / depth)
 
 
 def _span_an_area(at: Sequence[Point], metres: Sequence[Point]) -> bool:

@@ -24,6 +24,7 @@ from agent.core.zones import Point
 COUNTED_FROM_SCORE = 0.5  # surer than what hides: a mask too many costs a patch, a count too many is false
 FASTEST_KMH = {Kind.PERSON: 40.0, Kind.VEHICLE: 100.0}  # what a track may begin with; faster ones are not followed
 LONGEST_STEP_US = 2_000_000  # between looks that still count as watching
+ABOUT_US = 3_000_000  # before and after a passage, in which its speed is taken: a bus that waits there is not slow
 KMH = 3.6  # kilometres an hour, of one metre a second
 
 _FORGET_US = 2_000_000  # a track not seen for so long is over
@@ -40,6 +41,21 @@ _LEAST_STRIDE_US = 400_000
 _REMEMBERED = 64  # looks of one track
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """One crossing of a line.
+
+    Attributes:
+        place: Name of the line.
+        way: Which way.
+        at_us: When.
+    """
+
+    place: str
+    way: Way
+    at_us: int
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Track:
     """Something that is seen.
@@ -51,7 +67,7 @@ class Track:
         pace: Of its foot, each microsecond; None while it was seen once only.
         doubted: Whether it leapt, and no further look has borne it out yet.
         crossed: Names of the lines it crossed.
-        uncounted: Crossings that are in no sum yet.
+        uncounted: Passages that are in no sum yet.
         trail: When and where on the ground it was, in metres.
     """
 
@@ -61,7 +77,7 @@ class Track:
     pace: Point | None = None
     doubted: bool = False
     crossed: set[str] = field(default_factory=set)
-    uncounted: list[tuple[str, Way]] = field(default_factory=list)
+    uncounted: list[Passage] = field(default_factory=list)
     trail: deque[tuple[int, Point]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def expected(self, now_us: int, ground: Ground | None) -> Region:
@@ -85,9 +101,10 @@ class Track:
         self.pace = ((x - before_x) / took_us, (y - before_y) / took_us)
         self.where, self.seen_us = to, now_us
 
-    def speed_kmh(self) -> float | None:
-        """Return the median speed over all strides, or None if none was seen on calibrated ground."""
-        strides = list(_strides(self.trail, _STRIDE_US)) or list(_strides(self.trail, _LEAST_STRIDE_US))
+    def speed_kmh(self, at_us: int) -> float | None:
+        """Return the median speed over all strides about an instant, or None if none was seen on calibrated ground."""
+        about = [each for each in self.trail if abs(each[0] - at_us) <= ABOUT_US]
+        strides = list(_strides(about, _STRIDE_US)) or list(_strides(about, _LEAST_STRIDE_US))
         return median(strides) if strides else None
 
 
@@ -195,7 +212,7 @@ def distinct(look: Look) -> list[Sighting]:
 def _strides(trail: Sequence[tuple[int, Point]], least_us: int) -> Iterator[float]:
     """Yield the speed, km/h, from each place of a trail to the next that is at least so much later."""
     for n, (left_us, left) in enumerate(trail):
-        for came_us, came in list(trail)[n + 1 :]:
+        for came_us, came in trail[n + 1 :]:
             if came_us - left_us >= least_us:
                 yield math.dist(left, came) / (came_us - left_us) * 1e6 * KMH
                 break
