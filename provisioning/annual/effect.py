@@ -7,7 +7,7 @@ Pure.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from provisioning.annual.law_year import InForce, LawYear
 from provisioning.annual.notes import Notes
 
 _HOUR = timedelta(hours=1)
+CAMERA_LOG, CITY_LOG = "camera log", "city log"
 
 
 class Verdict(StrEnum):
@@ -45,6 +46,7 @@ class Effect:
         target: What the grant set for a whole year, or None.
         asked: What of the target falls on the days that the grant was in force.
         days: For how many days of the year it was in force.
+        partial: Whether the log it was computed from lacks something: then the true number may be higher.
     """
 
     grant: str
@@ -56,15 +58,19 @@ class Effect:
     target: Target | None
     asked: int | None
     days: float
+    partial: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the target was reached."""
+        """Whether the target was reached; of a partial number, only what more of it could not change."""
         if self.target is None or self.asked is None:
             return Verdict.NO_TARGET
         if self.value is None:
             return Verdict.UNKNOWN
-        kept = self.value >= self.asked if self.target.at_least is not None else self.value <= self.asked
+        least = self.target.at_least is not None
+        kept = self.value >= self.asked if least else self.value <= self.asked
+        if self.partial and kept != least:
+            return Verdict.UNKNOWN
         return Verdict.REACHED if kept else Verdict.MISSED
 
 
@@ -78,9 +84,24 @@ class _Known:
 
 
 def effects(
-    law: LawYear, cameras: Iterable[CameraYear], city: CityYear, notes: Notes | None, year: Year
+    law: LawYear,
+    cameras: Iterable[CameraYear],
+    city: CityYear,
+    notes: Notes | None,
+    year: Year,
+    *,
+    incomplete: Collection[str] = (),
 ) -> Iterator[Effect]:
-    """Yield what each metric of each grant came to, by site and grant."""
+    """Yield what each metric of each grant came to, by site and grant.
+
+    Args:
+        law: What was signed.
+        cameras: What each camera did.
+        city: What people did.
+        notes: What people entered, or None.
+        year: Which year.
+        incomplete: Cameras whose log lacks something.
+    """
     by_id = {one.camera: one for one in cameras}
     for grant in sorted(law.grants, key=lambda one: (one.document.site.public_name, one.since, one.document.id)):
         document = grant.document
@@ -104,6 +125,7 @@ def effects(
                 target=target,
                 asked=None if target is None else _asked(target, grant, year),
                 days=grant.days,
+                partial=source == CAMERA_LOG and not set(document.cameras).isdisjoint(incomplete),
             )
 
 
@@ -163,8 +185,8 @@ def _supported(known: _Known) -> Iterator[Supported]:
 
 
 COMPUTED: Mapping[str, tuple[str, Callable[[_Known], int]]] = {
-    "hours-recorded": ("camera log", _hours),
-    "incidents-supported": ("city log", _cases),
-    "originals-opened": ("city log", _originals),
-    "vehicles-counted": ("camera log", _vehicles),
+    "hours-recorded": (CAMERA_LOG, _hours),
+    "incidents-supported": (CITY_LOG, _cases),
+    "originals-opened": (CITY_LOG, _originals),
+    "vehicles-counted": (CAMERA_LOG, _vehicles),
 }

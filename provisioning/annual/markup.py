@@ -4,7 +4,8 @@ Text is escaped here; what is HTML already is marked as such. Pure.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from html import escape
 
 from provisioning.annual.notes import Entered, Notes
@@ -15,6 +16,7 @@ FROM_CITY = "the city's own log"
 FROM_DOCUMENTS = "signed documents"
 _HOUR = timedelta(hours=1)
 _TERABYTE = 1e12
+_KEPT_WHOLE = 9  # rows of a table that no page break cuts
 
 
 class Html(str):
@@ -36,34 +38,43 @@ def heading(words: str, clause: str = "") -> str:
     return f"<h2>{escape(words)}{asked}</h2>"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, label: str) -> str:
-    """Return a table; columns whose head ends with # hold numbers, the first cell of a row names it.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row that is the heading of those that follow it."""
+
+    words: str
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object] | Group], *, label: str) -> str:
+    """Return a table, of which the first cell of a row names the row.
 
     Args:
-        heads: One for each column.
+        heads: One for each column; those that end with # hold numbers, those that end with ~ are not broken.
         rows: Their cells.
         label: What the table is, for those who do not see it.
     """
-    numeric = [head.endswith("#") for head in heads]
+    classes = [_CLASS.get(head[-1:], "") for head in heads]
     head = "".join(
-        f'<th scope="col"{_CLASS[number]}>{escape(words.removesuffix("#"))}</th>'
-        for words, number in zip(heads, numeric, strict=True)
+        f'<th scope="col"{look}>{escape(words.rstrip("#~"))}</th>' for words, look in zip(heads, classes, strict=True)
     )
-    body = "".join(f"<tr>{_cells(row, numeric)}</tr>" for row in rows)
+    listed = list(rows)
+    body = "".join(_row(row, classes) for row in listed)
+    whole = " keep" if len(listed) <= _KEPT_WHOLE else ""
     return (
-        f'<div class="wide"><table class="list" aria-label="{escape(label)}"><thead><tr>{head}</tr></thead>'
+        f'<div class="wide{whole}"><table class="list" aria-label="{escape(label)}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
 
-_CLASS = {True: ' class="number"', False: ""}
+_CLASS = {"#": ' class="number"', "~": ' class="when"'}
 
 
-def _cells(row: Sequence[object], numeric: Sequence[bool]) -> str:
-    first, *others = zip(row, numeric, strict=True)
-    return f'<th scope="row"{_CLASS[first[1]]}>{text(first[0])}</th>' + "".join(
-        f"<td{_CLASS[number]}>{text(cell)}</td>" for cell, number in others
-    )
+def _row(row: Sequence[object] | Group, classes: Sequence[str]) -> str:
+    if isinstance(row, Group):
+        return f'<tr class="group"><th colspan="{len(classes)}" scope="rowgroup">{escape(row.words)}</th></tr>'
+    first, *others = zip(row, classes, strict=True)
+    cells = "".join(f"<td{look}>{text(cell)}</td>" for cell, look in others)
+    return f'<tr><th scope="row"{first[1]}>{text(first[0])}</th>{cells}</tr>'
 
 
 def paragraph(words: str) -> str:
@@ -89,26 +100,30 @@ def small_blank() -> Html:
     return Html('<span class="blank">to be entered</span>')
 
 
-def entered(notes: Notes | None, found: Entered | None, *, none: str, some: str, ask: str) -> str:
+def entered(notes: Notes | None, found: Entered | None, *, none: str, some: tuple[str, str], ask: str) -> str:
     """Return what people entered, or a blank.
 
     Args:
         notes: Who entered it, and when.
         found: What, if they did.
         none: What a zero says, as a sentence.
-        some: What a number counts, such as "complaints were received".
+        some: What follows the number, of one and of several, such as "complaint was received".
         ask: What the blank asks for.
     """
     if notes is None or found is None:
         return blank(ask)
-    lead = f"{found.count:,} {some}." if found.count else none
+    lead = f"{found.count:,} {some[found.count != 1]}." if found.count else none
     return said(notes, lead if found.words is None else f"{lead} {found.words}")
 
 
 def said(notes: Notes, words: str) -> str:
     """Return words that people entered, and who answers for them."""
-    on = f"{notes.entered_on.day} {notes.entered_on:%B %Y}"
-    return f'<div class="entered">{paragraph(words)}{source(f"what {notes.entered_by} entered on {on}")}</div>'
+    return f'<div class="entered">{paragraph(words)}{entered_source(notes)}</div>'
+
+
+def entered_source(notes: Notes) -> str:
+    """Return who entered what stands above."""
+    return source(f"what {notes.entered_by} entered on {notes.entered_on.day} {notes.entered_on:%B %Y}")
 
 
 # --- words --------------------------------------------------------------------
@@ -125,6 +140,16 @@ def ratio(part: int, whole: int) -> str:
         return "none" if whole else "—"
     percent = 100 * part / whole
     return f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
+
+
+def days(since: datetime, until: datetime) -> str:
+    """Return the days of a half-open span; the year is the report's."""
+    first, last = since, until - INSTANT
+    if first.date() == last.date():
+        return f"{first.day} {first:%B}"
+    if first.month == last.month:
+        return f"{first.day} to {last.day} {last:%B}"
+    return f"{first.day} {first:%B} to {last.day} {last:%B}"
 
 
 def size_words(size: int) -> str:

@@ -187,6 +187,7 @@ def _effect(one: Effect) -> Json:
         "at_least": None if one.target is None else one.target.at_least,
         "at_most": None if one.target is None else one.target.at_most,
         "asked": one.asked,
+        "partial": one.partial,
         "verdict": one.verdict.value,
     }
 

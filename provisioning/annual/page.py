@@ -70,10 +70,10 @@ def _lead(report: AnnualReport) -> str:
     city = report.city
     refused = sum(city.refused.values()) + sum(city.released_against.values())
     return (
-        f'<p class="lead">In {report.year.number}, {escape(report.law.charter.city)} had'
-        f" {count(len(report.cameras), 'camera')} at {count(sites, 'site')}. Together they recorded for"
-        f" {hours(report.recorded)}. Footage was handed over {times(city.exports)}, each time under a row of"
-        f" the city's table of sharing. What cameras had hidden was opened {times(city.releases.opened)}, by several"
+        f'<p class="lead">In {report.year.number} the city had {count(len(report.cameras), "camera")} at'
+        f" {count(sites, 'site')}. Together they recorded for"
+        f" {hours(report.recorded).replace(' h', ' hours')}. Footage was handed over {times(city.exports)}, each time"
+        f" under a row of the city's table of sharing. What cameras had hidden was opened {times(city.releases.opened)}, by several"
         f" offices together, for a case. The law refused {times(refused)}.</p>"
     )
 
@@ -98,8 +98,8 @@ def _missing(report: AnnualReport) -> str:
         )
     items = "".join(f"<li><b>{escape(one.camera)}</b>: {escape(one.words)}.</li>" for one in report.missing)
     return (
-        '<div class="alert"><p><b>Not all of the year is known.</b> Where something is missing, the true number is'
-        f" higher than the one printed here.</p><ul>{items}</ul></div>"
+        '<div class="alert"><p><b>Not all of the year is known.</b> Where something is missing, the true number may'
+        f" be higher than the one printed here.</p><ul>{items}</ul></div>"
     )
 
 
@@ -109,7 +109,7 @@ def _rests_on(report: AnnualReport) -> str:
     entries = "none of them of this year" if city.first is None else f"{city.first:,} to {city.last:,} of this year"
     believed = [part.origin.name for one in report.cameras for part in one.parts if not part.origin.key_known]
     word = "" if not believed else " Where the key is “its own word”, nobody but the log said which key signs it."
-    heads = ("camera", "log", "leaves of the year", "dated", "a witness vouches for", "key")
+    heads = ("camera~", "log", "leaves of the year~", "dated~", "a witness vouches for", "key")
     return (
         '<section class="rests"><h2>What this report rests on</h2>'
         + table(heads, rows, label="The logs of the cameras")

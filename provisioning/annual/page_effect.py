@@ -1,14 +1,18 @@
 """Whether it was worth it: metrics against targets, what passed, cost, what follows; see `page`. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import groupby
 
 from provisioning.annual import plots
-from provisioning.annual.effect import COMPUTED, Effect, Verdict
+from provisioning.annual.effect import Effect, Verdict
 from provisioning.annual.markup import (
     FROM_CAMERAS,
+    Group,
     Html,
     blank,
+    days,
+    entered_source,
     heading,
     paragraph,
     said,
@@ -20,45 +24,71 @@ from provisioning.annual.markup import (
 from provisioning.annual.notes import Cost
 from provisioning.annual.numbers import counted_by_month
 from provisioning.annual.report import AnnualReport
-from provisioning.authority.summary import target_words
-from provisioning.register.sentences import count, words
+from provisioning.register.sentences import count, sentence, words
 
 # --- effect ---------------------------------------------------------------------
 
 
 def effect(report: AnnualReport) -> str:
     """Return whether each camera serves its purpose."""
-    partly = {one.camera for one in report.missing}
-    grants = {one.document.id: one.document for one in report.law.grants}
-    rows = [_effect_row(one, partly.intersection(grants[one.grant].cameras)) for one in report.effects]
-    heads = ("where", "metric", "came to#", "target, a year", "", "", "from")
+    heads = ("metric~", "came to#", "target#", "", "", "from")
     return (
         heading("Effect: whether each camera serves its purpose", "SL-2.5")
         + paragraph(
             "Targets are those that the grant set, for a whole year; of a grant that was in force for a part of the"
-            " year, that part is asked. The mark in a bar is what was asked."
+            " year, that part is asked. The mark in a bar is what was asked. Where a log lacks something, nothing is"
+            " called missed that may have been reached."
         )
-        + table(heads, rows, label="Metrics and their targets")
+        + table(heads, _effect_rows(report), label="Metrics and their targets")
     )
 
 
-def _effect_row(one: Effect, partly: Iterable[str]) -> tuple[object, ...]:
+def _effect_rows(report: AnnualReport) -> Iterator[Sequence[object] | Group]:
+    grants = {one.document.id: one for one in report.law.grants}
+    for grant, metrics in groupby(report.effects, key=lambda one: one.grant):
+        it = grants[grant]
+        use = report.law.charter.use(it.document.intended_use)
+        title = words(it.document.intended_use) if use is None else f"{use.title} ({use.clause})"
+        yield Group(f"{it.document.site.public_name}: {title}, {days(it.since, it.until)}, grant {grant}")
+        yield from map(_effect_row, metrics)
+
+
+def _effect_row(one: Effect) -> tuple[object, ...]:
+    value: object = one.value
     if one.value is None:
-        value: object = small_blank()
-    elif one.metric in COMPUTED and any(partly):
+        value = small_blank()
+    elif one.partial:
         value = f"at least {one.value:,}"
-    else:
-        value = one.value
     drawn: object = ""
     if one.value is not None and one.target is not None and one.asked is not None:
         reached, at_least = one.verdict is Verdict.REACHED, one.target.at_least is not None
         drawn = Html(plots.bullet(one.value, one.asked, reached=reached, at_least=at_least))
-    verdict = {
-        Verdict.REACHED: Html('<span class="reached">reached</span>'),
-        Verdict.MISSED: Html('<span class="missed">missed</span>'),
-    }.get(one.verdict, "")
-    target = "none" if one.target is None else target_words(one.target).removesuffix(" a year")
-    return f"{one.site} ({one.clause})", words(one.metric), value, target, drawn, verdict, one.source or "—"
+    return (
+        sentence(words(one.metric)).rstrip("."),
+        value,
+        _target(one),
+        drawn,
+        _VERDICTS[one.verdict],
+        one.source or "—",
+    )
+
+
+def _target(one: Effect) -> str:
+    """Return what was asked, and what of a whole year where that is more."""
+    if one.target is None or one.asked is None:
+        return "none"
+    least = one.target.at_least
+    bound = least if least is not None else one.target.at_most
+    asked = f"at {'most' if least is None else 'least'} {one.asked:,}"
+    return asked if bound == one.asked else f"{asked} ({bound:,} a year)"
+
+
+_VERDICTS: Mapping[Verdict, object] = {
+    Verdict.REACHED: Html('<span class="reached">reached</span>'),
+    Verdict.MISSED: Html('<span class="missed">missed</span>'),
+    Verdict.UNKNOWN: "not known",
+    Verdict.NO_TARGET: "",
+}
 
 
 def counted(report: AnnualReport) -> str:
@@ -111,12 +141,11 @@ def _figure(rows: Iterable[dict[str, object]], kind: str, plural: str, colour: s
 def cost(report: AnnualReport) -> str:
     """Return what it cost, as people entered it."""
     notes = report.notes
-    head = heading("Cost", "RB-7")
-    asked = "Hardware, licences, installation and storage, in the year. RB-7 expects 3,000 to 5,000 dollars a location."
+    expected = paragraph("RB-7 expects 3,000 to 5,000 dollars a location, for the four together.")
     if notes is None or notes.cost is None:
-        return head + blank(asked)
+        return heading("Cost", "RB-7") + expected + blank("Hardware, licences, installation and storage, in the year.")
     sites = len({one.document.site.id for one in report.law.grants})
-    return head + _cost_table(notes.cost, sites) + said(notes, "RB-7 expects 3,000 to 5,000 dollars a location.")
+    return heading("Cost", "RB-7") + expected + _cost_table(notes.cost, sites) + entered_source(notes)
 
 
 def _cost_table(told: Cost, sites: int) -> str:

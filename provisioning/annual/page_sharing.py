@@ -33,7 +33,7 @@ def sharing(report: AnnualReport) -> str:
         shared_with = words(one.row) if row is None else sentence(row.shared_with)
         clause = "" if row is None else row.clause
         rows.append((shared_with, clause, words(one.basis), one.exports, Html(plots.bar(one.exports, most))))
-    heads = ("with whom", "clause", "legal basis", "exports#", "")
+    heads = ("with whom", "clause~", "legal basis", "exports#", "")
     refused = [f"{clause}: {number:,}" for clause, number in city.refused.items()]
     given_up = f" {count(city.given_up, 'export')} {was(city.given_up)} begun and given up." if city.given_up else ""
     live = [one.document.site.public_name for one in report.law.grants if one.document.live.value == "public"]
@@ -112,6 +112,17 @@ def kept(report: AnnualReport) -> str:
 # --- audits, and what people entered --------------------------------------------
 
 
+# What a camera's log says of a policy that it did not take: agent/errors.py.
+_WHY_REFUSED = {
+    "BundleFormatError": "damaged on its way",
+    "ClauseViolationError": "against the city's law",
+    "DocumentFormatError": "not a document it knows",
+    "FreshnessError": "out of date",
+    "RollbackError": "older than what it had",
+    "SignatureError": "not signed by whom it must be",
+}
+
+
 def audits(report: AnnualReport) -> str:
     """Return what was found when the logs were verified, what was refused, and what people found."""
     logs = sum(len(one.parts) for one in report.cameras)
@@ -124,27 +135,30 @@ def audits(report: AnnualReport) -> str:
         ("of them, logs of which something is missing", len({one.camera for one in report.missing}), "page 1"),
         ("starts of a recorder", sum(one.account.starts for one in report.cameras), ""),
         ("segments that an error or a power cut ended", report.total("truncated"), ""),
-        *((f"policies that a camera refused: {error}", number, "SL-3.10") for error, number in sorted(refused.items())),
+        *(
+            (f"policies that a camera refused: {_WHY_REFUSED.get(error, error)}", number, "SL-3.10")
+            for error, number in sorted(refused.items())
+        ),
         ("models that a camera refused", sum(one.count("model-refused") for one in report.cameras), "RB-6"),
         ("commissioning windows opened", sum(one.count("commissioning-opened") for one in report.cameras), "SL-3.9"),
     ]
     notes = report.notes
     return (
         heading("Audits and violations", "SL-3.5, SL-5.2, JC-28")
-        + table(("what was found", "number#", "clause"), rows, label="What verification found")
+        + table(("what was found", "number#", "clause~"), rows, label="What verification found")
         + source(FROM_CAMERAS)
         + entered(
             notes,
             None if notes is None else notes.audits,
             none="No audit was made.",
-            some="audits were made",
+            some=("audit was made", "audits were made"),
             ask="Audits: by whom, of what, with what result.",
         )
         + entered(
             notes,
             None if notes is None else notes.violations,
             none="No wilful unauthorised access or abuse is known.",
-            some="violations are known",
+            some=("violation is known", "violations are known"),
             ask="Wilful unauthorised access or abuse: its nature, and the corrective action (SL-5.2).",
         )
     )
@@ -159,22 +173,22 @@ def entered_sections(report: AnnualReport) -> str:
             notes,
             None if notes is None else notes.breaches,
             none="No breach is known.",
-            some="breaches are known",
+            some=("breach is known", "breaches are known"),
             ask="Breaches of footage, or of the systems that hold it.",
         )
-        + heading("Complaints and requests for records", "JC-25")
+        + heading("Complaints and requests for records", "JC-28, JC-25")
         + entered(
             notes,
             None if notes is None else notes.complaints,
             none="No complaint was received.",
-            some="complaints were received",
+            some=("complaint was received", "complaints were received"),
             ask="Complaints and concerns of the public, and what was done.",
         )
         + entered(
             notes,
             None if notes is None else notes.records_requests,
             none="Nobody asked for public records about the cameras.",
-            some="requests for public records were received",
+            some=("request for public records was received", "requests for public records were received"),
             ask="Requests for public records about the cameras, and what was given.",
         )
     )

@@ -12,6 +12,7 @@ from provisioning.annual.markup import (
     FROM_DOCUMENTS,
     INSTANT,
     Html,
+    days,
     heading,
     hours,
     paragraph,
@@ -19,6 +20,7 @@ from provisioning.annual.markup import (
     source,
     table,
     times,
+    was,
 )
 from provisioning.annual.report import AnnualReport
 from provisioning.authority.summary import narrowing_words, widening_words
@@ -34,7 +36,7 @@ _MONTH_HOURS = 31 * 24
 def use(report: AnnualReport) -> str:
     """Return where the cameras are, what for, and how much they recorded."""
     rows = [_use_row(camera, report) for camera in report.cameras]
-    heads = ("camera", "where", "what for", "recorded#", "January to December", "ran")
+    heads = ("camera~", "where", "what for", "recorded#", "January to December", "ran#")
     return (
         heading("Use: where, what for, how much", "SL-2.5, RB-5, SL-T1")
         + table(heads, rows, label="Cameras, their use, and for how long they recorded")
@@ -49,7 +51,7 @@ def use(report: AnnualReport) -> str:
 def _use_row(camera: CameraYear, report: AnnualReport) -> tuple[object, ...]:
     grants = [one.document for one in report.law.granted_to(camera.camera)]
     sites = listed(dict.fromkeys(one.site.public_name for one in grants)) if grants else "no grant"
-    uses = listed(dict.fromkeys(_use_words(report, one.intended_use) for one in grants)) if grants else "—"
+    uses = Html(listed(dict.fromkeys(_use_words(report, one.intended_use) for one in grants)) if grants else "—")
     months = [month / _HOUR for month in camera.recorded_by_month]
     label = f"Hours recorded by {camera.camera} in each month: {', '.join(f'{month:.0f}' for month in months)}"
     spark = Html(plots.months_in_a_row(months, _MONTH_HOURS, label=label, unit="hours"))
@@ -59,7 +61,7 @@ def _use_row(camera: CameraYear, report: AnnualReport) -> tuple[object, ...]:
 
 def _use_words(report: AnnualReport, use_id: str) -> str:
     found = report.law.charter.use(use_id)
-    return use_id if found is None else f"{found.title} ({found.clause})"
+    return escape(use_id) if found is None else f'{escape(found.title)} <span class="when">({found.clause})</span>'
 
 
 def _sites(report: AnnualReport) -> str:
@@ -70,7 +72,7 @@ def _sites(report: AnnualReport) -> str:
     ]
     return (
         "<h3>Why there is a camera (RB-2, RB-3)</h3>"
-        + table(("where", "basis", "documented reason", "purchase"), rows, label="Sites and their reasons")
+        + table(("where", "basis", "documented reason", "purchase~"), rows, label="Sites and their reasons")
         + source(FROM_DOCUMENTS)
     )
 
@@ -85,18 +87,22 @@ def law(report: AnnualReport) -> str:
         (
             one.document.id,
             one.document.site.public_name,
-            listed(charter.title_of(office) for office in one.offices),
-            f"{day(one.since)} to {day(one.until - INSTANT)}",
+            f"{listed(one.document.cameras)}, {words(one.document.intended_use)}",
+            days(one.since, one.until),
         )
-        for one in report.law.grants
+        for one in sorted(report.law.grants, key=lambda one: (one.document.site.public_name, one.since))
     ]
-    heads = ("grant", "where", "signed by", "in force in the year")
+    signed = dict.fromkeys(
+        listed(f"the {charter.title_of(office)}" for office in one.offices) for one in report.law.grants
+    )
+    heads = ("grant~", "where", "cameras and use", "in force~")
     return (
         heading("What was approved, widened and narrowed", "RB-1, SL-2.4, SL-5.1, JC-12")
+        + paragraph(f"Every grant was signed by {' or by '.join(signed)}.")
         + table(heads, grants, label="Grants in force")
         + _waivers(report)
         + _restrictions(report)
-        + f"<p>{_holds(report)}</p>"
+        + paragraph(_holds(report))
         + _revisions(report)
         + source(FROM_DOCUMENTS)
     )
@@ -106,7 +112,7 @@ def _waivers(report: AnnualReport) -> str:
     charter = report.law.charter
     rows = [
         (
-            f"{day(one.since)} to {day(one.until - INSTANT)}",
+            days(one.since, one.until),
             listed(one.document.cameras),
             widening_words(one.document, charter),
             f"{charter.title_of(one.document.issued_by)}, for {words(one.document.basis)}: {one.document.reason}",
@@ -115,14 +121,14 @@ def _waivers(report: AnnualReport) -> str:
     ]
     if not rows:
         return "<h3>Waivers (SL-5.1)</h3><p>None was in force.</p>"
-    return "<h3>Waivers (SL-5.1)</h3>" + table(("when", "camera", "it", "by whom, and why"), rows, label="Waivers")
+    return "<h3>Waivers (SL-5.1)</h3>" + table(("when~", "camera~", "it", "by whom, and why"), rows, label="Waivers")
 
 
 def _restrictions(report: AnnualReport) -> str:
     charter = report.law.charter
     rows = [
         (
-            day(one.starts_at),
+            days(one.starts_at, one.starts_at + INSTANT),
             one.cameras if one.cameras == "all" else listed(one.cameras),
             listed(narrowing_words(narrow, charter) for narrow in one.narrows),
             f"{charter.title_of(one.issued_by)}: {one.reason}",
@@ -131,15 +137,15 @@ def _restrictions(report: AnnualReport) -> str:
     ]
     if not rows:
         return "<h3>Restrictions by one office alone</h3><p>None was issued.</p>"
-    heads = ("since", "camera", "it", "by whom, and why")
+    heads = ("since~", "camera~", "it", "by whom, and why")
     return "<h3>Restrictions by one office alone</h3>" + table(heads, rows, label="Restrictions")
 
 
 def _holds(report: AnnualReport) -> str:
-    orders = [f"{action} {number:,}" for action, number in report.law.revocations.items()]
-    told = f"Orders that ended a camera's work: {listed(orders)}." if orders else "No camera was ordered to stop."
-    held = count(report.law.holds_placed, "hold")
-    return escape(f"In the year, {held} on footage {'was' if held.startswith('1 ') else 'were'} placed (JC-25). {told}")
+    placed = report.law.holds_placed
+    orders = [f"{count(number, 'order')} to {action}" for action, number in report.law.revocations.items()]
+    told = f"{listed(orders)} {was(sum(report.law.revocations.values()))} given" if orders else "no camera was stopped"
+    return f"{count(placed, 'hold')} on footage {was(placed)} placed (JC-25), and {told} (SL-3.5)."
 
 
 def _revisions(report: AnnualReport) -> str:

@@ -17,7 +17,7 @@ MONTH_NAMES = (
 )  # fmt: skip
 _BAR_WIDTH, _BAR_HEIGHT = 300, 14
 _STEP, _SPARK_HEIGHT = 13, 26
-_COLUMN_WIDTH, _COLUMN_HEIGHT, _FOOT, _HEAD = 480, 150, 34, 16
+_COLUMN_WIDTH, _COLUMN_HEIGHT, _FOOT, _HEAD, _LEFT = 340, 140, 32, 14, 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +74,24 @@ def months_in_a_row(values: Sequence[float], most: float, *, label: str, unit: s
 def month_columns(months: Sequence[Month], *, colour: str, label: str) -> str:
     """Return a column a month; below each, how much of it may not be told."""
     most = _round_up(max((month.value or 0 for month in months), default=0))
-    base, step = _COLUMN_HEIGHT - _FOOT, _COLUMN_WIDTH / max(len(months), 1)
+    base, step = _COLUMN_HEIGHT - _FOOT, (_COLUMN_WIDTH - _LEFT) / max(len(months), 1)
     columns = "".join(
         _month(number, month, base=base, step=step, most=most, colour=colour) for number, month in enumerate(months)
     )
     lines = "".join(
-        f'<line x1="0" x2="{_COLUMN_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GROUND}"/>'
-        f'<text x="0" y="{y - 3:.1f}" font-size="10" fill="{SOFT}">{number:,}</text>'
+        f'<line x1="{_LEFT}" x2="{_COLUMN_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GROUND}"/>'
+        f'<text x="{_LEFT - 5}" y="{y + 3.5:.1f}" font-size="10" fill="{SOFT}" text-anchor="end">{number:,}</text>'
         for number, y in ((most, float(_HEAD)), (most // 2, (base + _HEAD) / 2))
     )
     return (
         f'<svg class="columns" viewBox="0 0 {_COLUMN_WIDTH} {_COLUMN_HEIGHT}" role="img" font-family="{FONT}"'
         f' aria-label="{escape(label)}">{lines}{columns}'
-        f'<line x1="0" x2="{_COLUMN_WIDTH}" y1="{base}" y2="{base}" stroke="{SOFT}"/></svg>'
+        f'<line x1="{_LEFT}" x2="{_COLUMN_WIDTH}" y1="{base}" y2="{base}" stroke="{SOFT}"/></svg>'
     )
 
 
 def _month(number: int, month: Month, *, base: float, step: float, most: int, colour: str) -> str:
-    left, width = number * step + step * 0.2, step * 0.6
+    left, width = _LEFT + number * step + step * 0.2, step * 0.6
     tall = _share(month.value or 0, most) * (base - _HEAD)
     untold = month.untold_ratio * width
     name = MONTH_NAMES[number]

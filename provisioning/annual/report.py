@@ -28,10 +28,12 @@ class Missing:
     Attributes:
         camera: Whose log.
         words: What is missing, as a sentence without its full stop.
+        counts_less: Whether sums of this camera may be too low by it. A silent camera recorded nothing, either.
     """
 
     camera: str
     words: str
+    counts_less: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,14 +121,16 @@ def draft(
     _refuse_nothing(cameras, year)
     told = tuple(one for one in cameras if one.account.leaves or one.camera in law.cameras)
     city = city_year(city_log, year)
+    missing = tuple(each for one in told for each in _missing(one, tuple(law.granted_to(one.camera)), year))
+    incomplete = {one.camera for one in missing if one.counts_less}
     return AnnualReport(
         year=year,
         law=law,
         cameras=told,
         city=city,
-        effects=tuple(effects(law, told, city, notes, year)),
+        effects=tuple(effects(law, told, city, notes, year, incomplete=incomplete)),
         notes=notes,
-        missing=tuple(missing for one in told for missing in _missing(one, tuple(law.granted_to(one.camera)), year)),
+        missing=missing,
         documents=len(history),
     )
 
@@ -167,10 +171,11 @@ def _missing(camera: CameraYear, grants: Sequence[InForce[Grant]], year: Year) -
         *_ends(camera.parts, spans, year),
         *(fault for part in camera.parts for fault in part.origin.faults),
         *(_hole_words(hole, part) for part in camera.parts for hole in part.holes),
-        *_silence(camera.silent, spans),
         *_set_aside(camera),
     ):
         yield Missing(camera=camera.camera, words=words)
+    for words in _silence(camera.silent, spans):
+        yield Missing(camera=camera.camera, words=words, counts_less=False)
 
 
 def _ends(parts: Sequence[LogPart], spans: Sequence[tuple[datetime, datetime]], year: Year) -> Iterator[str]:

@@ -223,9 +223,10 @@ def _when(act: _Act) -> datetime:
 
 def _acts(pole: Pole, since: datetime, until: datetime, scale: Scale, key: str) -> Iterator[_Act]:
     chance = random.Random(f"{pole.camera} {since}")
-    boots = [since, *(at for at in (on(4, 2, 4), on(8, 20, 4), on(11, 5, 4)) if since < at < until)]
+    comes_back = () if pole.silent is None else (pole.silent[1],)
+    boots = [since, *sorted(at for at in (on(4, 2, 4), on(8, 20, 4), on(11, 5, 4), *comes_back) if since < at < until)]
     for number, at in enumerate(boots, start=1):
-        if number > 1 and chance.random() < 0.6:
+        if number > 1 and at not in comes_back and chance.random() < 0.6:
             yield at - timedelta(minutes=1), "stopped", {}
         yield at, "started", {"start": number, "software": "0.5.0", "camera": pole.camera, "log_key": key}
     window = {"window": f"w-{pole.camera}", "who": "Contractor", "seconds": 1800}
@@ -559,7 +560,9 @@ def _revise(folder: CityFolder, at: datetime) -> None:
     """Let the mayor shorten what may be kept longer, and say so in the charter."""
     retention = charter().retention.model_copy(update={"extended_days": 60})
     revised = charter().model_copy(update={"revision": 2, "retention": retention})
-    _publish(folder, draft_succession(read_city(folder), (), canonical_charter(revised), now=at), charter().root.offices, at)
+    _publish(
+        folder, draft_succession(read_city(folder), (), canonical_charter(revised), now=at), charter().root.offices, at
+    )
 
 
 def _publish(folder: CityFolder, draft: Draft, offices: Sequence[str], at: datetime) -> None:
