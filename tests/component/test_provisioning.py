@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from agent.adapters.enrolment_service import EnrolmentService
 from agent.core.enrolment.claim import Wifi
 from agent.core.enrolment.exchange import Order, Place, Request
-from agent.errors import EnrolmentError, LamppostError, TransportError, UsageError
+from agent.errors import EnrolmentError, EnrolmentUnreachableError, LamppostError, TransportError, UsageError
 from provisioning.clock import precise_now
 from provisioning.enrolment import steps
 from provisioning.enrolment.desk_folder import read_work_order
@@ -186,6 +187,39 @@ def test_without_the_city_it_says_so_and_goes_on_later(tmp_path: Path) -> None:
     assert camera.running == {Half.RECORDER, Half.LINK}
     assert not carried.exists()
     no_secret_is_left(tmp_path / "laptop", 3)
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+@pytest.mark.parametrize("contact", [1, 2])
+def test_the_network_may_go_at_any_contact_with_the_city(
+    city: EnrollingCity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contact: int, lost: str
+) -> None:
+    number = 3000 + 10 * contact + (lost == "answer")
+    camera = CabledCamera(camera_config(tmp_path / "camera", city.office))
+    path = work_order(city, tmp_path / "laptop", number, f"gone-{number}")
+    gone = iter(range(contact - 1))
+
+    def cut(real: Callable[..., Any]) -> Callable[..., Any]:
+        def reach(*args: Any, **kwargs: Any) -> Any:
+            if next(gone, None) is not None:
+                return real(*args, **kwargs)
+            if lost == "answer":
+                real(*args, **kwargs)
+            raise EnrolmentUnreachableError("no route to the city")
+
+        return reach
+
+    with monkeypatch.context() as patched:
+        for name in ("fetch_root", "ask"):
+            patched.setattr(EnrolmentService, name, cut(getattr(EnrolmentService, name)))
+        with pytest.raises(TransportError, match="no route to the city") as failed:
+            run(path, camera)
+
+    assert "--carry" in str(failed.value.hint)
+    assert read_work_order(path).key is not None
+    run(path, camera)
+    assert camera.running == {Half.RECORDER, Half.LINK}
+    no_secret_is_left(tmp_path / "laptop", number)
 
 
 def _carry(city: EnrollingCity, path: Path, camera: CabledCamera, out: Path, back: Path) -> Path:
