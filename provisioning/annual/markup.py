@@ -61,8 +61,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object] | Group], *, lab
     body = "".join(_row(row, classes) for row in listed)
     whole = " keep" if len(listed) <= _KEPT_WHOLE else ""
     return (
-        f'<div class="wide{whole}"><table class="list" aria-label="{escape(label)}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="wide{whole}" tabindex="0" role="group" aria-label="{escape(label)}"><table class="list">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

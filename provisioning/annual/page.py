@@ -73,8 +73,9 @@ def _lead(report: AnnualReport) -> str:
         f'<p class="lead">In {report.year.number} the city had {count(len(report.cameras), "camera")} at'
         f" {count(sites, 'site')}. Together they recorded for"
         f" {hours(report.recorded).replace(' h', ' hours')}. Footage was handed over {times(city.exports)}, each time"
-        f" under a row of the city's table of sharing. What cameras had hidden was opened {times(city.releases.opened)}, by several"
-        f" offices together, for a case. The law refused {times(refused)}.</p>"
+        " under a row of the city's table of sharing. What cameras had hidden was opened"
+        f" {times(city.releases.opened)}, by several offices together, for a case. The law refused"
+        f" {times(refused)}.</p>"
     )
 
 
@@ -109,7 +110,7 @@ def _rests_on(report: AnnualReport) -> str:
     entries = "none of them of this year" if city.first is None else f"{city.first:,} to {city.last:,} of this year"
     believed = [part.origin.name for one in report.cameras for part in one.parts if not part.origin.key_known]
     word = "" if not believed else " Where the key is “its own word”, nobody but the log said which key signs it."
-    heads = ("camera~", "log", "leaves of the year~", "dated~", "a witness vouches for", "key")
+    heads = ("camera~", "log~", "leaves of the year~", "dated~", "a witness vouches for", "key")
     return (
         '<section class="rests"><h2>What this report rests on</h2>'
         + table(heads, rows, label="The logs of the cameras")

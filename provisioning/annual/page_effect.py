@@ -31,7 +31,7 @@ from provisioning.register.sentences import count, sentence, words
 
 def effect(report: AnnualReport) -> str:
     """Return whether each camera serves its purpose."""
-    heads = ("metric~", "came to#", "target#", "", "", "from")
+    heads = ("metric~", "came to#", "target#", "", "~", "from")
     return (
         heading("Effect: whether each camera serves its purpose", "SL-2.5")
         + paragraph(
