@@ -1,12 +1,15 @@
 """A card that fills, turns read-only and comes back: recording stops with a reason, and returns by itself."""
 
+import contextlib
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from hil.logged_card import LoggedCard
 from hil.strategy import CameraStrategy
 
 FOOTAGE = "/var/lib/lamppost/footage"
@@ -45,12 +48,7 @@ def card(camera: CameraStrategy, tmp_path_factory: pytest.TempPathFactory) -> It
         ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
     ).stdout.strip()
     try:
-        camera.power.add_device("card", Path(device))
-        camera.shell.run_check(
-            f"systemctl stop lamppost-recorder && mount -o {OPTIONS} /dev/card {FOOTAGE}"
-            f" && chown lamppost-recorder:lamppost {FOOTAGE} && chmod 750 {FOOTAGE}"
-            " && systemctl start lamppost-recorder"
-        )
+        put_in(camera, Path(device))
         camera.transition("recording")
         yield Card(FOOTAGE, Path(device).name)
         camera.transition("off")
@@ -91,3 +89,48 @@ def test_a_card_that_turns_read_only_is_told_and_recording_returns(camera: Camer
     card.mend()
     camera.shell.run_check(f"mount -o {OPTIONS} /dev/card {card.folder} && systemctl start lamppost-recorder")
     camera.wait_for("recording again", lambda status: status.state.value == "recording")
+
+
+def test_a_card_that_is_pulled_is_told_and_another_one_takes_its_place(camera: CameraStrategy) -> None:
+    camera.transition("off")
+    camera.power.fresh()
+    camera.transition("enrolled")
+    with contextlib.ExitStack() as pulled, contextlib.ExitStack() as swapped:
+        card = pulled.enter_context(LoggedCard(pulled.enter_context(in_memory()), size_bytes=SIZE_BYTES))
+        other = swapped.enter_context(LoggedCard(swapped.enter_context(in_memory()), size_bytes=SIZE_BYTES))
+        swapped.callback(camera.transition, "off")
+        put_in(camera, Path(card.device))
+        camera.transition("recording")
+        camera.wait_for("a segment on the card", lambda status: status.storage.segments > 0)
+
+        card.pull()
+
+        told = camera.wait_for("a missing card in the status", lambda status: status.state.value == "failed")
+        print(f"\n{told.decision.reason}")
+        assert camera.shell.run_check("systemctl is-active lamppost-recorder") == [
+            "active"
+        ]  # it waits, it does not die
+        policy = told.decision.policy_digest
+
+        camera.shell.run_check(f"systemctl stop lamppost-recorder; umount --lazy {FOOTAGE}")
+        put_in(camera, Path(other.device))
+        now = camera.wait_for("recording to another card", lambda status: status.storage.segments > 0)
+        assert now.decision.policy_digest == policy  # policy and log are not on the card that was pulled
+        assert now.storage.segments < told.storage.segments + 2
+
+
+@contextlib.contextmanager
+def in_memory() -> Iterator[Path]:
+    """Lend a folder in memory."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        yield Path(place)
+
+
+def put_in(camera: CameraStrategy, device: Path) -> None:
+    """Put a card in, and start the recorder on it."""
+    camera.power.add_device("card", device)
+    camera.shell.run_check(
+        f"systemctl stop lamppost-recorder && mount -o {OPTIONS} /dev/card {FOOTAGE}"
+        f" && chown lamppost-recorder:lamppost {FOOTAGE} && chmod 750 {FOOTAGE}"
+        " && systemctl start lamppost-recorder"
+    )
