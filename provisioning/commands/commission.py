@@ -31,6 +31,7 @@ from provisioning.commissioning import record as records
 from provisioning.commissioning.bench import Bench
 from provisioning.commissioning.camera_side import CameraSide, behind_ssh, here
 from provisioning.commissioning.certificate import make_certificate
+from provisioning.commissioning.ground import read_ground
 from provisioning.commissioning.signed import MAX_BYTES, SignedStatement
 from provisioning.screen import show_end
 from provisioning.ssh import Remembered, unreachable
@@ -61,6 +62,7 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
     config: Annotated[Path | None, typer.Option(help=words("commission.options.config"), show_default=False)] = None,
     host: Annotated[str | None, typer.Option(help=words("commission.options.host"))] = None,
     out: Annotated[Path, typer.Option(help=words("commission.options.out"))] = Path(),
+    ground: Annotated[Path | None, typer.Option(help=words("commission.options.ground"))] = None,
     listen: Annotated[str, typer.Option(help=words("commission.options.listen"))] = "127.0.0.1",
     port: Annotated[int, typer.Option(help=words("commission.options.port"), min=0, max=65_535)] = 0,
     minutes: Annotated[
@@ -76,10 +78,11 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
         raise UsageError(words("cable.which"), hint=words("commission.which_hint"))
     remembered = Remembered.of_camera(camera)
     child = here(config) if host is None and config is not None else behind_ssh(host or "", config, remembered)
+    measured = () if ground is None else read_ground(ground)
     with _bound(listen, port) as listening:  # before a window is opened that nobody could look through
         signer = open_key(key, desk.passphrase_from(passphrase_file))
         files.make_folder(out)
-        bench = Bench(out, signer, utc_now(), utc_now)
+        bench = Bench(out, signer, utc_now(), utc_now, measured)
         asked = AimingRequest(
             act=Act.OPEN,
             window=f"w-{secrets.token_hex(8)}",
@@ -116,7 +119,7 @@ def _end_screen(camera: str, written: list[Path]) -> None:
     if proposal is not None:
         following.append(words("commission.next_proposal", path=proposal))
     if signed:
-        following.append(words("commission.next_label", camera=camera))
+        following.append(words("next.label", camera=camera))
     show_end(words("commission.done", camera=camera), rows, following=following, good=signed)
 
 
@@ -232,6 +235,9 @@ def _show(
 def _show_proposal(drawn: proposals.Proposal) -> None:
     rows = [(zone.name, words("commission.corners", count=len(zone.polygon))) for zone in drawn.zones]
     rows += [(line.name, words("commission.line")) for line in drawn.lines]
+    for point in drawn.ground:
+        x, y = point.metres
+        rows.append((f"{point.at[0]:.3f}, {point.at[1]:.3f}", words("commission.point", x=x, y=y)))
     columns = (words("commission.columns.name"), words("commission.columns.what"))
     desk.show_table(words("commission.drawn_at", at=f"{drawn.drawn_at:%Y-%m-%d %H:%M}"), columns, rows)
     grid = drawn.grid()

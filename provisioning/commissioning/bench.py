@@ -1,7 +1,7 @@
 """What a technician leaves behind at the end of a window: proposals and one record, as files, signed."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from agent.errors import CommissioningFormatError
 from provisioning.authority import files
 from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.camera_side import Seen
+from provisioning.commissioning.ground import MeasuredPoint
 from provisioning.commissioning.proposal import Difference, Proposal, make_proposal, view_of
 from provisioning.commissioning.record import Check, CommissioningRecord, checks_of, measured, zones_digest
 from provisioning.words import words
@@ -31,13 +32,22 @@ class Bench:
         key: The technician's.
         opened_at: When the window was asked for.
         now: The wall clock.
+        ground: Points that were measured on the street, for each proposal.
     """
 
-    def __init__(self, folder: Path, key: OfficialKey, opened_at: datetime, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: OfficialKey,
+        opened_at: datetime,
+        now: Callable[[], datetime],
+        ground: Sequence[MeasuredPoint] = (),
+    ) -> None:
         self._folder = folder
         self._key = key
         self._opened_at = opened_at
         self._now = now
+        self._ground = [point.model_dump(mode="json") for point in ground]
         self._proposal: Proposal | None = None
         self.written: list[Path] = []
 
@@ -52,6 +62,7 @@ class Bench:
         proposal = make_proposal(
             {
                 **_only(stated, _DRAWN),
+                "ground": self._ground,
                 "camera": update.camera_id,
                 "drawn_at": write_instant(now),
                 "width_px": update.width_px,

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from agent.core.ground import MOST_POINTS, Ground
 from agent.core.masking.blocks import BlockGrid, BlockMask
 from agent.core.places import Line
 from agent.core.policy.documents import MAX_ZONES, Coordinate, DrawnOver, PrivateZone
@@ -24,6 +25,7 @@ from agent.core.video import FrameSize
 from agent.errors import CommissioningFormatError
 from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.density import Mounting
+from provisioning.commissioning.ground import MeasuredPoint, ground_of
 from provisioning.commissioning.signed import SignedStatement
 
 KIND = "lamppost-proposal"
@@ -46,6 +48,10 @@ class CountingLine(Strict):
         return self
 
 
+def _is_empty(points: tuple[MeasuredPoint, ...]) -> bool:
+    return not points
+
+
 class Proposal(Strict):
     """Everything proposed for one camera.
 
@@ -59,6 +65,7 @@ class Proposal(Strict):
         no_zones_statement: Why there are none, where there are none (JC-12).
         lines: Counting lines; for the camera's configuration.
         mounting: As measured, or None.
+        ground: Points that somebody measured, for speeds; not spelled where there are none.
         comment: To the officials, or None.
         policy_digest: Of the documents in force when it was drawn; empty before any.
     """
@@ -72,6 +79,7 @@ class Proposal(Strict):
     no_zones_statement: Text | None
     lines: Annotated[tuple[CountingLine, ...], Field(max_length=MAX_LINES)]
     mounting: Mounting | None
+    ground: Annotated[tuple[MeasuredPoint, ...], Field(max_length=MOST_POINTS, exclude_if=_is_empty)] = ()
     comment: Text | None
     policy_digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
@@ -87,6 +95,8 @@ class Proposal(Strict):
         for zone in self.zones:
             if _area(zone.polygon) < _LEAST_AREA:
                 raise ValueError(f"area {zone.name!r} has next to no area")
+        if self.ground:
+            Ground([each.point() for each in self.ground])
         if self.grid().all():
             raise ValueError("the areas hide the whole picture; a camera that may see nothing is taken down instead")
         return self
@@ -135,12 +145,22 @@ class Proposal(Strict):
         )
 
     def counting_toml(self) -> str:
-        """Return the counting lines as the camera's configuration has them."""
-        return "".join(
+        """Return the counting lines, and where the ground is if that is known, as a camera's configuration has them."""
+        if not self.lines:
+            return ""
+        lines = (
             f"[[counting.lines]]\nname = {_quoted(line.name)}\n"
             f"start = [{line.start[0]}, {line.start[1]}]\nend = [{line.end[0]}, {line.end[1]}]\n\n"
             for line in self.lines
         )
+        points = [each.point() for each in self.ground]
+        if not points and self.mounting is not None:
+            points = [*ground_of(self.mounting, self.size)]
+        ground = (
+            f"[[counting.ground]]\nat = [{x}, {y}]\nmetres = [{across_m}, {ahead_m}]\n\n"
+            for (x, y), (across_m, ahead_m) in ((each.at, each.metres) for each in points)
+        )
+        return "".join((*lines, *ground))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,26 @@
 """What a technician proposed becomes a grant by all who approve, or a restriction by one; and says whose it is."""
 
 import json
+import math
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from agent.config import CountingSection
+from agent.core.ground import Ground
 from agent.core.masking.blocks import BlockMask
 from agent.core.policy.documents import Grant, Restriction, canonical_document
 from agent.core.policy.words import write_instant
+from agent.core.video import FrameSize
 from agent.errors import CommissioningFormatError, LamppostError, SignatureError, UsageError
+from agent.recorder.counting_watch import counting_places
 from provisioning import __main__ as lamppost
 from provisioning.authority.city import CityFolder, publish, read_city
 from provisioning.authority.cross_check import documents_of, path_of
@@ -20,6 +28,8 @@ from provisioning.authority.desk import read_draft
 from provisioning.authority.drafts import draft_documents
 from provisioning.authority.keys import KeyCard
 from provisioning.authority.trust import trust_city
+from provisioning.commissioning.density import Mounting
+from provisioning.commissioning.ground import ground_of, read_ground
 from provisioning.commissioning.proposal import Difference, Proposal, make_proposal
 from provisioning.commissioning.record import Check, CommissioningRecord
 from tests.fakes.documents import CAMERA, WINDOWS, grant
@@ -270,14 +280,113 @@ def test_a_record_is_verified_against_the_technicians_card(run: Run, tmp_path: P
 
 
 def test_the_parts_of_a_proposal_come_out_as_toml(drawn: Path, run: Run) -> None:
-    import tomllib  # noqa: PLC0415 - read by this test alone
-
     zones = tomllib.loads(run("commission", "zones", drawn).stdout)
     lines = tomllib.loads(run("commission", "lines", drawn).stdout)
 
     assert [zone["name"] for zone in zones["zones"]] == [WINDOWS.name, 'the "balcony"']
     assert zones["view"] == {"aspect_width": 16, "aspect_height": 9, "rotation_degrees": 0}
     assert lines["counting"]["lines"] == [{"name": "kerb", "start": [0.2, 0.9], "end": [0.8, 0.9]}]
+
+
+MEASURED = [
+    {"at": [0.1, 0.9], "metres": [-2.0, 5.0]},
+    {"at": [0.9, 0.9], "metres": [2.0, 5.0]},
+    {"at": [0.3, 0.4], "metres": [-4.0, 18.0]},
+    {"at": [0.7, 0.4], "metres": [4.0, 18.0]},
+]
+MOUNTING = {"height_m": 4.0, "tilt_degrees": 20, "lens_degrees": 66, "nearest_m": 5, "farthest_m": 20}
+
+
+@pytest.mark.parametrize("known", [{"ground": MEASURED}, {"mounting": MOUNTING}])
+def test_where_the_ground_is_known_the_cameras_configuration_gets_it(
+    run: Run, tmp_path: Path, known: dict[str, Any]
+) -> None:
+    path = tmp_path / "measured.proposal.json"
+    path.write_bytes(proposal(**known).sign(TECHNICIAN).dump())
+
+    counting = CountingSection(**tomllib.loads(run("commission", "lines", path).stdout)["counting"])
+
+    assert len(counting.ground) == 4
+    counting_places(counting)
+    if "ground" in known:
+        assert [{"at": list(each.at), "metres": list(each.metres)} for each in counting.ground] == MEASURED
+        assert "on the ground at -2.0 m, 5.0 m" in run("commission", "show", path).output
+
+
+def test_a_proposal_without_measured_points_does_not_spell_them() -> None:
+    assert "ground" not in proposal().stated()
+    assert proposal(ground=MEASURED).stated()["ground"] == MEASURED
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [(MEASURED[:3], "3 ground points"), ([*MEASURED[:2], *MEASURED[:2]], "on one line"), (MEASURED * 5, "at most 16")],
+)
+def test_points_that_say_no_ground_make_no_proposal(points: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(CommissioningFormatError, match=said):
+        proposal(ground=points)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[points]]\nat = [0.1, 0.9]\nmetres = [0, 0]\n", "at least 4"),
+        ("points = 4", "valid tuple"),
+        ("[[points", "is not TOML"),
+        ("[[points]]\nat = [0.1, nan]\nmetres = [0, 0]\n" * 4, "points"),
+    ],
+)
+def test_a_file_that_says_no_ground_opens_no_window(run: Run, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "street.toml").write_text(text)
+
+    with pytest.raises(CommissioningFormatError, match=said):
+        run(
+            "commission", CAMERA, "--host", "cam", "--key", "k", "--out", tmp_path, "--ground", tmp_path / "street.toml"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["street.toml"]
+
+
+def test_a_file_of_points_is_read(tmp_path: Path) -> None:
+    lines = "".join(f"[[points]]\nat = {each['at']}\nmetres = {each['metres']}\n" for each in MEASURED)
+    (tmp_path / "street.toml").write_text(lines)
+
+    assert [point.model_dump(mode="json") for point in read_ground(tmp_path / "street.toml")] == MEASURED
+
+
+@given(
+    st.floats(3, 12), st.floats(5, 60), st.floats(40, 100), st.floats(-3, 3), st.floats(0.2, 0.8)
+)  # height, tilt, lens, aside, how far between near and far
+def test_the_ground_that_follows_from_a_mounting_is_where_it_is(
+    height: float, tilt: float, lens: float, aside: float, share: float
+) -> None:
+    size = FrameSize(1280, 720)
+    mounting = Mounting(height_m=height, tilt_degrees=tilt, lens_degrees=lens, nearest_m=0, farthest_m=height * 4)
+
+    points = ground_of(mounting, size)
+
+    assume(points)
+    near, far = points[0].metres[1], points[-1].metres[1]
+    ahead = near + (far - near) * share
+    focal, down = 640 / math.tan(math.radians(lens) / 2), math.radians(tilt)
+    along = ahead * math.cos(down) + height * math.sin(down)
+    at = (
+        0.5 + focal * aside / along / 1280,
+        0.5 + focal * (height * math.cos(down) - ahead * math.sin(down)) / along / 720,
+    )
+    metres = Ground(points).metres(at)
+    assert metres is None or metres == pytest.approx((aside, ahead), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "hung",
+    [
+        {"tilt_degrees": 0.0, "nearest_m": 400.0, "farthest_m": 900.0},  # too flat
+        {"nearest_m": 10.0, "farthest_m": 11.0},  # too short
+        {"tilt_degrees": 90.0, "farthest_m": 0.5},
+    ],
+)
+def test_a_mounting_that_says_no_ground_gives_none(hung: dict[str, float]) -> None:
+    assert ground_of(Mounting(**{**MOUNTING, **hung}), FrameSize(1280, 720)) == ()
 
 
 @pytest.mark.parametrize(
