@@ -14,12 +14,13 @@ from typing import TypeAlias
 
 from agent.core.zones import View, Zone
 from agent.errors import UsageError
+from provisioning.register.sentences import MAY_RECORD
 
 Point: TypeAlias = tuple[float, float]
 
 MAX_OUTLINE_BYTES = 4 * 1024 * 1024
 MAX_POINTS = 4_000  # of an outline, as drawn: 40 KB at worst
-_MAP_WIDTH, _MAP_HEIGHT = 720, 440
+_MAP_WIDTH, _MAP_HEIGHT = 720, 560  # at most
 _MARGIN = 16
 _CLOSER_THAN_PX = 1.2  # two points of an outline that nobody could tell apart
 _DEEPEST = 8
@@ -66,11 +67,12 @@ def read_outline(raw: bytes) -> tuple[tuple[Point, ...], ...]:
 def draw_map(outline: Sequence[Sequence[Point]], pins: Sequence[Pin], *, label: str) -> str:
     """Return the city with its sites."""
     project = _projection([point for line in outline for point in line] + [(p.longitude, p.latitude) for p in pins])
-    paths = "".join(_path(line, project) for line in outline)
+    land = "".join(_path(line, project) for line in outline if line[0] == line[-1])
+    lines = "".join(_path(line, project) for line in outline if line[0] != line[-1])
     dots = "".join(_pin(pin, project) for pin in pins)
     return (
-        f'<svg class="map" viewBox="0 0 {_MAP_WIDTH} {_MAP_HEIGHT}" role="group" aria-label="{escape(label)}">'
-        f'<path class="land" d="{paths}"/>{dots}</svg>'
+        f'<svg class="map" viewBox="0 0 {project.width:.0f} {project.height:.0f}" role="group" aria-label="{escape(label)}">'
+        f'<path class="land" d="{land}"/><path class="line" d="{lines}"/>{dots}</svg>'
     )
 
 
@@ -168,13 +170,13 @@ class _Projection:
     north: float
     shrink: float
     scale: float
-    left: float
-    top: float
+    width: float
+    height: float
 
     def __call__(self, point: Point) -> Point:
         longitude, latitude = point
-        x = self.left + (longitude - self.west) * self.shrink * self.scale
-        return (x, self.top + (self.north - latitude) * self.scale)
+        x = _MARGIN + (longitude - self.west) * self.shrink * self.scale
+        return (x, _MARGIN + (self.north - latitude) * self.scale)
 
 
 def _projection(points: Sequence[Point]) -> _Projection:
@@ -184,8 +186,7 @@ def _projection(points: Sequence[Point]) -> _Projection:
     wide, tall = max((east - west) * shrink, 1e-4), max(north - south, 1e-4)
     room_x, room_y = _MAP_WIDTH - 2 * _MARGIN, _MAP_HEIGHT - 2 * _MARGIN
     scale = min(room_x / wide, room_y / tall)
-    left, top = (_MAP_WIDTH - wide * scale) / 2, (_MAP_HEIGHT - tall * scale) / 2
-    return _Projection(west, north, shrink, scale, left, top)
+    return _Projection(west, north, shrink, scale, wide * scale + 2 * _MARGIN, tall * scale + 2 * _MARGIN)
 
 
 def _path(line: Sequence[Point], project: _Projection) -> str:
@@ -201,7 +202,7 @@ def _path(line: Sequence[Point], project: _Projection) -> str:
 
 def _pin(pin: Pin, project: _Projection) -> str:
     x, y = project((pin.longitude, pin.latitude))
-    kind = "on" if pin.state == "records" else "off"
+    kind = "on" if pin.state == MAY_RECORD else "off"
     return (
         f'<a href="{escape(pin.link)}" class="pin {kind}" aria-label="{escape(pin.name)}: {escape(pin.state)}">'
         f'<circle class="halo" cx="{x:.0f}" cy="{y:.0f}" r="12"/><circle cx="{x:.0f}" cy="{y:.0f}" r="6"/>'

@@ -15,7 +15,7 @@ from html.parser import HTMLParser
 from importlib import resources
 
 from provisioning.register.made_of import Register
-from provisioning.register.sentences import Said, day_and_time
+from provisioning.register.sentences import MAY_RECORD, Said, day_and_time
 
 STYLE = resources.files("provisioning.web").joinpath("register/style.css").read_text(encoding="utf-8").strip()
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -56,7 +56,7 @@ def framed(register: Register, *, title: str, body: str, up: str = "", descripti
         f'<header class="bar"><div><a class="name" href="{up}index.html">{city}: cameras</a>'
         f'<nav aria-label="Register"><a href="{up}index.html">Sites</a><a href="{up}changes.html">Changes</a>'
         f'<a href="{up}law.html">The law</a><a href="{up}proof.html">How to check</a></nav></div></header>\n'
-        f'<main id="main">\n{body}</main>\n'
+        f'<main id="main">\n{body}{_check_box(up)}</main>\n'
         f"<footer><div><p>Made on {day_and_time(claims.made_at)} from what officials signed and cameras attested. "
         f'Nobody typed these sentences: <a href="{up}proof.html">check them</a>.</p></div></footer>\n'
         "</body>\n</html>\n"
@@ -83,10 +83,10 @@ def heads(*words: str) -> str:
 
 def state_badge(state: str) -> str:
     """Return a camera's state, told by its word and not by its colour alone."""
-    return f'<span class="state{" on" if state == "records" else ""}" data-s>{escape(state)}</span>'
+    return f'<span class="state{" on" if state == MAY_RECORD else ""}" data-s>{escape(state)}</span>'
 
 
-def check_box(up: str) -> str:
+def _check_box(up: str) -> str:
     """Return the place where a page checks itself; without scripts it says how else."""
     return (
         '<div class="check" id="check"><h2>Check this page</h2>'

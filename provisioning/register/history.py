@@ -18,6 +18,7 @@ from agent.core.policy.charter import Charter, parse_charter
 from agent.core.policy.documents import EpochKeys
 from agent.core.policy.release import CHARTER_PATH, TARGETS
 from agent.core.policy.revision import Change, compare
+from agent.core.policy.verified import ALL
 from agent.errors import BundleFormatError
 from provisioning.authority.city import SNAPSHOT_OUTLIVES
 from provisioning.authority.cross_check import AnyDocument
@@ -32,7 +33,7 @@ from provisioning.authority.published import (
     verify_earlier,
 )
 from provisioning.register.sentences import Said, may, may_not, standing_words
-from provisioning.register.standing import CameraStanding, stand
+from provisioning.register.standing import CameraStanding, camera_at
 
 Extracts = Mapping[str, bytes]  # by their SHA-256, in hex
 
@@ -188,7 +189,8 @@ def _publication(before: Policy | None, after: Policy) -> Publication:
     begins = [one.starts_at for path in added if not isinstance(one := after.documents[path], EpochKeys)]
     at = max([after.at, *begins])
     changed = {}
-    for camera in cameras_in({**was, **after.documents}):
+    came_or_went = [*(after.documents[path] for path in added), *withdrawn]
+    for camera in _concerned(came_or_went, after, everyone=bool(charter_changes)):
         old = {} if before is None else _said(before, camera, at)
         new = _said(after, camera, at)
         if differences := tuple(_differences(old, new)):
@@ -196,10 +198,17 @@ def _publication(before: Policy | None, after: Policy) -> Publication:
     return Publication(policy=after, added=added, withdrawn=withdrawn, charter_changes=charter_changes, changed=changed)
 
 
+def _concerned(documents: Sequence[AnyDocument], after: Policy, *, everyone: bool) -> tuple[str, ...]:
+    """Return the cameras that documents which came or went may have changed something for."""
+    if everyone or any(isinstance(one, EpochKeys) or one.cameras == ALL for one in documents):
+        return cameras_in(after.documents)
+    return cameras_in({document.id: document for document in documents})
+
+
 def _said(policy: Policy, camera_id: str, at: datetime) -> dict[str, str]:
-    city = stand(policy.charter, policy.documents, at=at, fresh_until=at + policy.charter.offline_for)
-    cameras = [one for site in city.sites for one in site.cameras if one.camera_id == camera_id]
-    return dict(all_sentences(policy.charter, cameras[0])) if cameras else {}
+    heard = at + policy.charter.offline_for
+    camera = camera_at(policy.charter, policy.documents, camera_id, at=at, fresh_until=heard)
+    return {} if camera is None else dict(all_sentences(policy.charter, camera))
 
 
 def all_sentences(charter: Charter, camera: CameraStanding) -> tuple[Said, ...]:

@@ -10,9 +10,9 @@ from importlib import resources
 from agent.core.policy.explain import explain_charter
 from provisioning.authority.keys import fingerprint
 from provisioning.register.drawings import Pin, draw_map, read_outline
-from provisioning.register.frame import check_box, framed, heads, state_badge, statement
+from provisioning.register.frame import framed, heads, state_badge, statement
 from provisioning.register.made_of import Register
-from provisioning.register.sentences import count, day, day_and_time, listed, sentence, state_of
+from provisioning.register.sentences import MAY_RECORD, count, day, day_and_time, listed, sentence, state_of
 from provisioning.register.site_page import change_entry, site_link
 from provisioning.register.standing import SiteStanding
 
@@ -36,7 +36,7 @@ def list_pages(register: Register, outline: bytes | None) -> Mapping[str, bytes]
             if other != name
         )
         more = f'<nav aria-label="More sites"><ul>{links}</ul></nav>' if links else ""
-        last = "".join(_last(register)) if number == 0 else ""
+        last = _last() if number == 0 else ""
         pages[name] = framed(register, title="Cameras", body=f"{first}{_table(part)}{more}{last}")
     return pages
 
@@ -105,36 +105,37 @@ def proof_page(register: Register) -> bytes:
 def _first(register: Register, outline: bytes | None) -> Iterator[str]:
     sites = register.city.sites
     cameras = [camera for site in sites for camera in site.cameras]
-    recording = sum(state_of(camera) == "records" for camera in cameras)
+    recording = sum(state_of(camera) == MAY_RECORD for camera in cameras)
     yield f"<h1>Cameras of {escape(register.claims.city)}</h1>"
     yield statement(
         f"{count(len(cameras), 'camera')} at {count(len(sites), 'site')}; {recording:,} may record now. Every camera "
         "that the city has permitted is listed here, with what it may do, who approved it, and what it did.",
         kind="lead",
     )
+    drawn = ""
     if outline is not None and sites:
         pins = [_pin(site) for site in sites[:_PINS_MOST]]
-        drawn = draw_map(
-            read_outline(outline), pins, label=f"Map of {register.claims.city} with {count(len(pins), 'site')}"
-        )
-        yield f"<figure>{drawn}<figcaption>{_told(register)} The list below says the same.</figcaption></figure>"
+        label = f"Map of {register.claims.city} with {count(len(pins), 'site')}"
+        map_of_sites = draw_map(read_outline(outline), pins, label=label)
+        drawn = f"<figure>{map_of_sites}<figcaption>{_told(register)} The list says the same.</figcaption></figure>"
+    yield f'<div class="cols"><div>{drawn}</div><div><h2>Latest changes</h2>{"".join(_latest(register))}</div></div>'
     yield "<h2>Sites</h2>"
 
 
-def _last(register: Register) -> Iterator[str]:
-    yield "<h2>Latest changes</h2>"
+def _latest(register: Register) -> Iterator[str]:
     for one in [change for change in reversed(register.publications) if change.changed][:_LATEST]:
         names = listed(sorted(one.changed))
-        yield (
-            f'<p><a href="changes.html#p{one.policy.snapshot}">{day(one.policy.at)}</a>: '
-            f"{escape(sentence(f'for {names}, {_kinds(one.added, one.withdrawn)}'))}</p>"
-        )
-    yield (
+        told = sentence(f"for {names}, {_kinds(one.added, one.withdrawn)}")
+        yield f'<p><a href="changes.html#p{one.policy.snapshot}">{day(one.policy.at)}</a><br>{escape(told)}</p>'
+    yield '<p><a href="changes.html">Every change, and who signed it</a></p>'
+
+
+def _last() -> str:
+    return (
         '<h2>For machines</h2><p><a href="register.geojson">GeoJSON</a>, <a href="register.csv">CSV</a>, '
         '<a href="changes.atom">changes as a feed</a>, <a href="schemas/site.schema.json">schemas</a>; '
         "beside each site's page, JSON with its attestation and a DTPR data chain.</p>"
     )
-    yield check_box("")
 
 
 def _kinds(added: Sequence[str], withdrawn: Sequence[object]) -> str:
@@ -157,7 +158,7 @@ def _pin(site: SiteStanding) -> Pin:
     return Pin(
         name=site.site.public_name,
         link=site_link(site.site.id),
-        state="records" if "records" in states else (states[0] if states else "dark"),
+        state=MAY_RECORD if MAY_RECORD in states else (states[0] if states else "dark"),
         latitude=place.latitude,
         longitude=place.longitude,
         precision_m=place.public_precision_m,

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 
 from agent.core.policy.charter import Charter, IntendedUse
 from agent.core.policy.decision import Decision, LiveView, Originals, PeopleMode
-from agent.core.policy.documents import Grant, ListedModel, NarrowPlainly, Restriction
+from agent.core.policy.documents import Grant, ListedModel, Restriction
 from agent.core.policy.explain import HIDDEN
 from provisioning.authority.extract import WITHHELD
 from provisioning.authority.summary import hours_words
 from provisioning.register.standing import CameraStanding
+
+MAY_RECORD = "may record"
 
 Said = tuple[str, str]  # a label, and a sentence under it
 
@@ -41,9 +43,9 @@ def may_not(charter: Charter, camera: CameraStanding) -> tuple[Said, ...]:
 
 
 def state_of(camera: CameraStanding) -> str:
-    """Return in a word or two what a camera does: "records", "counts only", "dark"."""
+    """Return in a word or two what a camera does: "may record", "counts only", "dark"."""
     if camera.decision.recording:
-        return "records"
+        return MAY_RECORD
     return "counts only" if _counts_only(camera.decision) else "dark"
 
 
@@ -77,7 +79,8 @@ def _may(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
             yield f"Shared ({number})", f"{said} ({row.clause})."
     if not grant.sharing:
         yield "Shared", "Footage is shared with nobody outside."
-    yield "Live view", _live(decision)
+    if decision.live is LiveView.PUBLIC:
+        yield "Live view", "Everybody may watch the masked picture live (SL-T2-5)."
     yield "Models", _models(camera)
     yield "Reports", f"It must report {listed(map(words, grant.metrics))} (SL-2.5)."
     yield "Ends", f"This permission ends by itself on {day_and_time(grant.ends_at)}."
@@ -113,60 +116,58 @@ def standing_words(charter: Charter, camera: CameraStanding) -> tuple[Said, ...]
 
 
 def _standing(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
-    waivers = [
-        f"until {day_and_time(one.ends_at)}, by the {charter.title_of(one.issued_by)}, for {words(one.basis)}"
-        for one in camera.waivers
-    ]
-    if waivers:
-        yield "Waivers", f"{count(len(waivers), 'waiver')} in force: {'; '.join(waivers)}."
-    else:
+    if not camera.waivers:
         yield "Waivers", "No waiver is in force."
-    restrictions = [_restriction(charter, one) for one in camera.restrictions]
-    if restrictions:
-        yield "Restrictions", f"{count(len(restrictions), 'restriction')}: {'; '.join(restrictions)}."
-    else:
+    for waiver in camera.waivers:
+        by = f"by the {charter.title_of(waiver.issued_by)}, for {words(waiver.basis)}"
+        until = day_and_time(waiver.ends_at)
+        yield f"Waiver {waiver.id}", f"Until {until}, {_WIDENED[waiver.widens.what]}, {by}: {sentence(waiver.reason)}"
+    if not camera.restrictions:
         yield "Restrictions", "No restriction is in force."
-    if camera.revocations:
-        orders = "; ".join(
-            f"{one.action}, by the {charter.title_of(one.issued_by)}, since {day(one.starts_at)}"
-            for one in camera.revocations
-        )
-        yield "Revoked", f"It was revoked: {orders}."
+    for restriction in camera.restrictions:
+        yield f"Restriction {restriction.id}", _restriction(charter, restriction)
+    for order in camera.revocations:
+        by = f"by the {charter.title_of(order.issued_by)}, since {day(order.starts_at)}"
+        yield f"Revocation {order.id}", f"It is ordered to {order.action}, {by}: {sentence(order.reason)}"
     held = len(camera.holds)
     if held:
-        yield "Holds", f"{count(held, 'hold')} keep footage from being removed. For which case is not published."
+        keep = "hold keeps" if held == 1 else "holds keep"
+        yield "Holds", f"{held} {keep} footage from being removed. For which case is not published."
     else:
         yield "Holds", "No hold keeps footage from being removed."
 
 
 def _restriction(charter: Charter, one: Restriction) -> str:
-    what = listed(
-        _PLAIN.get(part.what, "") if isinstance(part, NarrowPlainly) else _NARROWED[part.what] for part in one.narrows
-    )
-    why = "" if one.reason == WITHHELD else f" ({one.reason.rstrip('.')})"
-    return f"{what}, by the {charter.title_of(one.issued_by)} since {day(one.starts_at)}{why}"
+    what = listed(_NARROWED[part.what] for part in one.narrows)
+    by = f"by the {charter.title_of(one.issued_by)}, since {day(one.starts_at)}"
+    return sentence(f"{what}, {by}{'' if one.reason == WITHHELD else f': {one.reason}'}")
 
 
-_PLAIN = {
-    "no-biometrics": "no-biometrics mode locked on",
-    "no-originals": "nothing hidden is kept",
-    "no-live": "nothing is shown live",
-    "dark": "nothing is recorded",
-}
 _NARROWED = {
     "zones": "more private areas",
     "schedule": "fewer hours",
-    "people": "more of people hidden",
-    "retention": "footage kept for less time",
+    "people": "more of people is hidden",
+    "retention": "footage is kept for less time",
     "picture": "a coarser picture",
-    "recipient": "somebody's access suspended",
-    "model": "a model that may not run",
+    "recipient": "access to footage is suspended for somebody",
+    "model": "a model may not run",
+    "no-biometrics": "no-biometrics mode is locked on",
+    "no-originals": "nothing that is hidden is kept",
+    "no-live": "nothing is shown live",
+    "dark": "nothing is recorded",
+}
+_WIDENED = {
+    "permissible-use": "one more use",
+    "schedule": "more hours",
+    "people": "less of people is hidden",
+    "retention": "footage is kept longer",
+    "picture": "a finer picture",
 }
 
 
 def _now(camera: CameraStanding, use: IntendedUse | None) -> str:
     if camera.decision.recording:
-        return f"It records, for {_lower(use.title if use else camera.grant.intended_use)}."
+        return f"It may record, for {_lower(use.title if use else camera.grant.intended_use)}."
     if _counts_only(camera.decision):
         return "It counts what passes, and stores no picture at all."
     return f"It is dark and records nothing: {sentence(camera.decision.reason.replace(f': {WITHHELD}', ''))}"
@@ -233,12 +234,6 @@ def _kept(charter: Charter, camera: CameraStanding) -> str:
     decided = "" if asked.decided_by is None else f", decided by the {charter.title_of(asked.decided_by)}"
     usual = f"More than the usual {charter.retention.default_days} days"
     return f"{said}. {usual}: {words(asked.basis)} in {asked.area}, until {day(asked.ends_at)}{decided}."
-
-
-def _live(decision: Decision) -> str:
-    if decision.live is LiveView.PUBLIC:
-        return "Everybody may watch the masked picture live (SL-T2-5)."
-    return "It is not shown live."
 
 
 def _models(camera: CameraStanding) -> str:

@@ -10,7 +10,7 @@ from html import escape
 from agent.core.policy.documents import Grant
 from provisioning.register.claims import Attestation, ClaimedAccount, ClaimedCamera, counted_days
 from provisioning.register.drawings import draw_areas, draw_days
-from provisioning.register.frame import check_box, framed, heads, rows, state_badge, statement
+from provisioning.register.frame import framed, heads, rows, state_badge, statement
 from provisioning.register.history import Difference, Publication
 from provisioning.register.made_of import Register
 from provisioning.register.sentences import (
@@ -51,8 +51,8 @@ def _body(register: Register, site: SiteStanding) -> Iterator[str]:
     cameras = listed(camera.camera_id for camera in site.cameras)
     place = site.site.location
     yield statement(
-        f"{sentence(kind)[:-1]}; {'cameras' if len(site.cameras) > 1 else 'camera'} {cameras}. Its place is told to "
-        f"{place.public_precision_m:,} m: {place.latitude:.5f}, {place.longitude:.5f}.",
+        f"{sentence(kind)[:-1]}; {'cameras' if len(site.cameras) > 1 else 'camera'} {cameras}. The place is told to "
+        f"within {place.public_precision_m:,} m: {place.latitude:.5f}, {place.longitude:.5f}.",
         kind="soft",
     )
     for camera in site.cameras:
@@ -60,7 +60,6 @@ def _body(register: Register, site: SiteStanding) -> Iterator[str]:
     yield _approved(register, site)
     yield _changes(register, site)
     yield f"<h2>Proof</h2>{''.join(_proof(register.cameras.get(one.camera_id), one) for one in site.cameras)}"
-    yield check_box(UP)
     yield from signed_values(register, site)
     yield (
         f'<p>For machines: <a href="{site.site.id}.json">this page as JSON, with the attestation</a>, '
@@ -108,13 +107,15 @@ def _did(register: Register, claimed: ClaimedCamera) -> Iterator[str]:
     for number, what in (
         (_hours(account.recorded_s), "recorded"),
         (f"{account.uptime_ratio:.1%}", "of the time its recorder ran"),
-        (f"{account.frames_failed_closed:,}", f"of {account.frames_stored:,} pictures hidden whole, to be sure"),
+        (
+            f"{account.frames_failed_closed:,}",
+            f"of {account.frames_stored:,} pictures were hidden whole, because it could not be sure",
+        ),
         (f"{shared:,}", "times footage was handed over, since ever"),
         (f"{claimed.opened:,}", "times the sealed layer was opened, since ever"),
     ):
         yield f"<li data-s><b>{number}</b>{what}</li>"
-    yield "</ul>"
-    yield _recorded(account)
+    yield f'</ul><div class="plots">{_recorded(account)}</div>'
     yield from _counts(account)
     yield _exports(register, claimed)
 
@@ -145,6 +146,7 @@ def _counts(account: ClaimedAccount) -> Iterator[str]:
         "whether it was none.",
         kind="soft",
     )
+    yield '<div class="plots">'
     first, last = _span(account)
     for (place, what), series in by_series.items():
         named = f"{_what(what)}, {place}"
@@ -157,6 +159,7 @@ def _counts(account: ClaimedAccount) -> Iterator[str]:
         unit = "on average" if what.endswith("_permille") else "a day"
         plot = draw_days(series, first, last, most=most, label=f"{named}, each day", unit=unit)
         yield f"<figure>{plot}<figcaption data-s>{escape(named)}{note}.</figcaption></figure>"
+    yield "</div>"
 
 
 def _exports(register: Register, claimed: ClaimedCamera) -> str:

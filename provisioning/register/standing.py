@@ -99,6 +99,17 @@ def stand(
     return CityStanding(charter=charter, at=at, sites=tuple(sites))
 
 
+def camera_at(
+    charter: Charter, documents: Mapping[str, AnyDocument], camera_id: str, *, at: datetime, fresh_until: datetime
+) -> CameraStanding | None:
+    """Return what one camera may do at `at`, or None if no grant names it; arguments as `stand`."""
+    named = [one for one in documents.values() if isinstance(one, Grant) and camera_id in one.cameras]
+    if not named:
+        return None
+    named.sort(key=lambda grant: (grant.starts_at, grant.id), reverse=True)
+    return _camera(charter, documents, named, camera_id, at, fresh_until)
+
+
 def _camera(
     charter: Charter,
     documents: Mapping[str, AnyDocument],

@@ -62,10 +62,7 @@ LIBRARY = SITE.model_copy(
         "statement": "Two break-ins and a fire in the collection's store since 2024.",
     }
 )
-OUTLINE = b"""{"type":"FeatureCollection","features":[{"type":"Feature","properties":{},"geometry":{"type":"Polygon",
-"coordinates":[[[-90.2391,38.6052],[-90.1703,38.6110],[-90.1612,38.6375],[-90.1852,38.6551],[-90.2204,38.6523],
-[-90.2431,38.6322],[-90.2391,38.6052]]]}},{"type":"Feature","properties":{},"geometry":{"type":"LineString",
-"coordinates":[[-90.1690,38.6070],[-90.1755,38.6240],[-90.1700,38.6400],[-90.1790,38.6560]]}}]}"""
+OUTLINE = (Path(__file__).resolve().parents[2] / "provisioning/demo/outline.geojson").read_bytes()
 # None of these may stand anywhere in a register. The party and the person asked for by name are in the city's own log.
 SECRETS = (
     *(CASE, "OVS-2026-31", SERIAL, "192.0.2.77", "No. 14", "Mrs Vega", "custodian-1", "investigator-1", "jo-vega"),
