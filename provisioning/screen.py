@@ -14,6 +14,8 @@ from rich.text import Text
 from provisioning.authority import desk
 from provisioning.words import words
 
+WIDEST_LABEL = 20  # of a terminal's 80 columns
+
 
 def plan_only(title: str, plan: Sequence[tuple[str, str]], *, dry_run: bool, as_json: bool) -> bool:
     """Show a plan; return whether that was all that was asked for.
@@ -28,9 +30,8 @@ def plan_only(title: str, plan: Sequence[tuple[str, str]], *, dry_run: bool, as_
         if dry_run:
             desk.write_json({"plan": [{"what": what, "words": said} for what, said in plan]})
         return dry_run
-    table = _lines(plan)
     console().print(Text(title, style="bold"))
-    console().print(table)
+    console().print(_lines(plan))
     return dry_run
 
 
@@ -76,9 +77,17 @@ def console() -> Console:
 
 
 def _lines(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return two columns; or, where the first would leave no room for the second, one below the other."""
+    told = list(rows)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    if max((len(what) for what, _ in told), default=0) > WIDEST_LABEL:
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for number, (what, said) in enumerate(told, start=1):
+            table.add_row(f"  {number}", Text(what) + Text(f"\n{said}", style="dim"))
+        return table
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for what, said in rows:
+    for what, said in told:
         table.add_row(f"  {what}", said)
     return table

@@ -59,6 +59,10 @@ To = Annotated[str | None, typer.Option("--to", help="Moment to stop before, lik
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+_HEADINGS = ("camera", "layer", "start (UTC)", "at most", "bytes", "state", "sealed to")
+_SAID_ONCE = ("camera", "layer", "sealed to")
+
+
 @app.command("list")
 def list_(place: Place, *, as_json: Json = False) -> None:
     """Show what is there, as far as it can be told without a key."""
@@ -69,11 +73,16 @@ def list_(place: Place, *, as_json: Json = False) -> None:
         foreign = [str(path) for path in catalogue.foreign]
         sys.stdout.write(json.dumps({"segments": rows, "foreign": foreign}, indent=2) + "\n")
         return
+    columns = dict(zip(_HEADINGS, zip(*map(_cells, rows), strict=True), strict=False)) if rows else {}
+    if sys.stdout.isatty():  # a narrow one: what is the same in every row is said once
+        same = {heading: cells[0] for heading, cells in columns.items() if heading in _SAID_ONCE and len({*cells}) == 1}
+        columns = {heading: cells for heading, cells in columns.items() if heading not in same}
+        sys.stdout.write(f"{', '.join(same.values())}\n" if same else "")
     table = Table(box=None, pad_edge=False)
-    for heading in ("camera", "layer", "start (UTC)", "at most", "bytes", "state", "sealed to"):
+    for heading in columns:
         table.add_column(heading, justify="right" if heading in {"at most", "bytes"} else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row))
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
     # Piped, a table is as wide as it is; rich would fold it to 80 columns.
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
     sys.stderr.write(f"{_count(len(rows), 'segment')}, {_count(len(catalogue.foreign), 'other file')} among them\n")

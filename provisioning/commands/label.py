@@ -57,5 +57,5 @@ def label(
 def _enrolled_key(folder: BackendFolder, camera: str) -> str:
     key = Journal(folder.path / "enrolment").enrolled_keys().get(camera)
     if key is None:
-        raise UsageError(f"{camera} was not enrolled here", hint="lamppost enrol pending")
+        raise UsageError(words("label.not_enrolled", camera=camera), hint=words("label.not_enrolled_hint"))
     return key

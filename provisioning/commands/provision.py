@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from agent.errors import UsageError
 from provisioning.authority import desk
@@ -83,9 +84,8 @@ def _run(provisioning: Provisioning, *, quiet: bool) -> list[Told]:
             working.update(f"{len(done) + 1}/{len(Step)} {words(f'steps.{step.value}')} …")
 
         for told in provisioning.run(tell):
-            shown.print("✓" if told.changed else "·", style="green" if told.changed else "dim", end=" ")
-            shown.print(words(f"steps.{told.step.value}"), end="")
-            shown.print(f": {told.words}", style="dim")
+            mark = Text("✓ ", style="green") if told.changed else Text("· ", style="dim")
+            shown.print(mark + Text(words(f"steps.{told.step.value}")) + Text(f": {told.words}", style="dim"))
             done.append(told)
     return done
 
@@ -94,20 +94,18 @@ def _end_screen(camera_id: str, done: list[Told], took: timedelta) -> None:
     told = {one.step: one for one in done}
     report = told[Step.REPORT]
     recording = report.facts["state"] == "recording"
-    steps = [words("provision.next_commission", camera=camera_id)]
+    steps = [words("next.commission", camera=camera_id)]
     if not recording:
         steps.insert(0, words("provision.next_grant"))
     enrolled = told[Step.ENROL]
     steps.append(
         words("provision.next_label", camera=camera_id, key=enrolled.facts["key"])
         if enrolled.changed and enrolled.facts["key"]
-        else words("commission.next_label", camera=camera_id)  # its key may have been renewed since; the backend knows
+        else words("next.label", camera=camera_id)  # its key may have been renewed since; the backend knows
     )
     steps.append(words("provision.next_fleet"))
-    said = (
-        words("provision.recording", reason=report.words) if recording else words("provision.dark", reason=report.words)
-    )
-    show_end(words("provision.done", camera=camera_id), [("", said)], following=steps, took=took)
+    now = report.words if recording else words("provision.dark", reason=report.words)
+    show_end(words("provision.done", camera=camera_id), [(words("provision.now"), now)], following=steps, took=took)
 
 
 def _as_json(camera_id: str, done: list[Told], took: timedelta) -> dict[str, Any]:
