@@ -26,6 +26,7 @@ from agent.core.status import summary_lines
 from agent.errors import LinkError, UsageError
 from provisioning import clock
 from provisioning.authority import desk, files, pkcs8
+from provisioning.backend.counts import CountedRow, counted_since
 from provisioning.backend.health import Finding, Severity, assess, span, worst
 from provisioning.backend.installation import BackendFolder
 from provisioning.backend.orders import ask, make_command
@@ -112,6 +113,33 @@ def watch(
         return
     finally:
         kept.close()
+
+
+@app.command()
+def counts(
+    camera: CameraArgument,
+    backend: BackendOption,
+    *,
+    hours: Annotated[int, typer.Option(help="How far back.", min=1)] = 24,
+    store: StoreOption = None,
+    as_json: desk.JsonOption = False,
+) -> None:
+    """Show what one camera counted: who passed, who was there, how fast. Fewer than five are not told."""
+    since = clock.precise_now() - timedelta(hours=hours)
+    with closing(_open(backend, store)) as kept, kept.transaction() as fleet:
+        if fleet.cameras.get(camera) is None:
+            raise UsageError(f"no camera {camera} was ever heard of", hint="lamppost fleet list")
+        rows = counted_since(fleet, camera, since=since)
+    if as_json:
+        desk.write_json([_counted_json(row) for row in rows])
+        return
+    table = Table("from", "place", "watched", "what", "told", box=None, pad_edge=False, header_style="dim")
+    for row in rows:
+        for what, count in row.cells.items():
+            told = "not told" if count is None else str(count)
+            words = (f"{row.interval_at:%Y-%m-%d %H:%M}", printable(row.place), span(timedelta(seconds=row.watched_s)))
+            table.add_row(*map(Text, (*words, what.replace("_", " "), told)))
+    Console(stderr=True).print(table if rows else Text("nothing was counted"))
 
 
 @app.command()
@@ -257,6 +285,15 @@ def _detail_lines(camera: CameraRecord, *, now: datetime) -> list[str]:
     if camera.log_id is not None:
         lines.append(f"log {camera.log_id}: {camera.log_next} leaves here, {camera.log_lost} lost")
     return lines
+
+
+def _counted_json(row: CountedRow) -> dict[str, JsonValue]:
+    return {
+        "place": row.place,
+        "interval_at": row.interval_at.isoformat(),
+        "watched_s": row.watched_s,
+        "cells": dict(row.cells),
+    }
 
 
 def _worst_first(cameras: tuple[CameraRecord, ...], *, now: datetime) -> list[CameraRecord]:

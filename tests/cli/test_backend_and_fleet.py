@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from typer.testing import CliRunner
 
+from agent.core.log.leaf import Event, Fact, encode_leaf
 from agent.core.messages.commands import Command, Outcome, Reply
 from agent.core.topics import Leaf, Topic
 from agent.errors import LamppostError, LinkError, UsageError
@@ -20,6 +22,7 @@ from provisioning.clock import utc_now
 from tests.fakes.payloads import batch, birth, status
 from tests.tools.mosquitto import PASSPHRASE
 
+DAY = timedelta(days=1)
 Run = Callable[..., str]
 
 
@@ -141,6 +144,34 @@ def test_a_camera_is_shown_with_its_incidents(run: Run, made: Path) -> None:
     assert "incident: malformed-log" in run("fleet", "show", "cam-3", "--backend", made)
     with pytest.raises(UsageError, match="cam-4"):
         run("fleet", "show", "cam-4", "--backend", made)
+
+
+def test_what_a_camera_counted_is_shown_as_far_as_it_is_told(run: Run, made: Path) -> None:
+    now = utc_now()
+    row: dict[str, Fact] = {"place": "kerb", "interval_s": 900, "watched_s": 899, "suppressed_below": 5}
+    told: dict[str, Fact] = {"person_left_to_right": 15, "person_left_to_right_kmh": 5, "cyclist_left_to_right": None}
+    leaves = [
+        encode_leaf(Event(number=number, at=at, kind=kind, facts=facts))
+        for number, (at, kind, facts) in enumerate(
+            (
+                (now - DAY * 3, "counts", {**row, **told, "interval_at": (now - DAY * 3).isoformat()}),
+                (now, "counts", {**row, **told, "interval_at": now.isoformat()}),
+                (now, "counts", {**row, "interval_at": "noon"}),
+                (now, "started", {}),
+            )
+        )
+    ]
+    heard(made, (Leaf.LOG, batch([*leaves, b"no leaf"], camera_id="cam-5").to_bytes()), camera_id="cam-5")
+
+    rows = json.loads(run("fleet", "counts", "cam-5", "--backend", made, "--json"))
+    shown = run("fleet", "counts", "cam-5", "--backend", made)
+
+    assert rows == [{"place": "kerb", "interval_at": now.isoformat(), "watched_s": 899, "cells": told}]
+    assert "person left to right kmh" in shown
+    assert "not told" in shown
+    assert len(json.loads(run("fleet", "counts", "cam-5", "--backend", made, "--json", "--hours", "100"))) == 2
+    with pytest.raises(UsageError, match="cam-6"):
+        run("fleet", "counts", "cam-6", "--backend", made)
 
 
 def test_a_command_waits_for_its_answer(run: Run, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
