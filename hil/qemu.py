@@ -113,7 +113,7 @@ class QemuDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         self._process = subprocess.Popen(
             [
                 "qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot",
-                "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(self.machine.memory_mib),
+                "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "2", "-m", str(self.machine.memory_mib),
                 "-rtc", f"base={clock}",
                 "-kernel", str(self._image.with_suffix(".vmlinuz")), "-initrd", str(self._image.with_suffix(".initrd")),
                 # A panic ends the machine at once; the watchdog's test takes that back.
@@ -129,7 +129,6 @@ class QemuDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
                 "-chardev", f"socket,id=agent,server=on,wait=off,path={self._work}/agent.sock",
                 "-device", "virtio-serial",
                 "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-                "-device", "virtio-rng-pci",
             ],
             stdin=subprocess.DEVNULL,
             stdout=self.console.with_suffix(".qemu").open("ab"),

@@ -86,7 +86,7 @@ def cuts(camera: CameraStrategy) -> tuple[list[Left], list[str]]:
         camera.power.add_device("card", Path(card.device))
         camera.shell.run_check(
             "systemctl stop 'lamppost*' --all && "
-            f"mount -o noatime,errors=remount-ro /dev/card {CARD} && systemd-tmpfiles --create lamppost-agent.conf"
+            f"mount -o noatime,errors=remount-ro /dev/card {CARD} && systemctl start lamppost-folders"
         )
         camera.transition("recording")
         seen = list(watched(camera, card))
