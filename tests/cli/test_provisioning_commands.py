@@ -91,6 +91,42 @@ def test_a_work_order_has_a_code_that_reads_and_its_secrets_are_not_in_it(town: 
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
+def test_a_script_gets_a_plan_that_touches_nothing_and_then_the_facts(town: Town, tmp_path: Path) -> None:
+    town.prepare()
+    backend = ["--backend", town.city.folder.path]
+    create = ["work-order", "create", "cam-20", "--site", "market-street", *town.signing]
+
+    planned = json.loads(run(*create, "--dry-run", "--json"))
+    assert not town.order("cam-20").exists()
+    made, again = json.loads(run(*create, "--json")), json.loads(run(*create, "--json"))
+    enrol(town.camera(tmp_path), town.order("cam-20"))
+    before = town.order("cam-20").read_bytes()
+    replacing = json.loads(run("replace", "cam-20", *town.signing, *backend, "--dry-run", "--json"))
+    ending = json.loads(run("retire", "cam-20", *backend, "--dry-run", "--json"))
+
+    assert [one["what"] for one in planned["plan"]] == ["site", "mounting", "board", "network", "good until", "writes"]
+    assert Path(made["order"]) == town.order("cam-20")
+    assert (made["changed"], again["changed"]) == (True, False)
+    assert made["claim"] == again["claim"]
+    assert len(replacing["plan"]) == 7
+    assert len(ending["plan"]) == 2
+    assert town.order("cam-20").read_bytes() == before
+    assert "cam-20" not in town.city.authority.barred()
+    assert json.loads(run("retire", "cam-20", *backend, "--yes", "--json"))["was_revoked"] is False
+
+
+def test_what_changes_something_asks_first(town: Town) -> None:
+    town.prepare()
+    run("work-order", "create", "cam-21", "--site", "market-street", *town.signing)
+    before = town.order("cam-21").read_bytes()
+
+    for words in (["replace", "cam-21", *town.signing], ["retire", "cam-21", "--backend", town.city.folder.path]):
+        with pytest.raises(UsageError, match="nobody to ask"):
+            run(*map(str, words))
+
+    assert town.order("cam-21").read_bytes() == before
+
+
 def test_a_second_work_order_is_not_made_while_one_is_open(town: Town) -> None:
     town.prepare()
     run("work-order", "create", "cam-2", "--site", "market-street", *town.signing)
