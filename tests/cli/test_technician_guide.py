@@ -12,6 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from agent.errors import (
+    AimingRefusedError,
+    CardError,
+    ClaimFormatError,
+    CommissioningFormatError,
+    EnrolmentError,
+    EnrolmentUnreachableError,
+    KeyFileError,
+    LamppostError,
+    MessageFormatError,
+    StorageError,
+    TransportError,
+    UsageError,
+    WrongDiskError,
+)
+from provisioning.__main__ import COMMANDS
+from provisioning.enrolment.steps import CarryError
 from provisioning.words import section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +103,23 @@ def _left_running(place: Path) -> list[str]:
         if str(place) in words:
             found.append(words)
     return found
+
+
+def test_every_command_that_the_guide_names_exists() -> None:
+    named = re.findall(r"`lamppost ([a-z][a-z-]+)", GUIDE.read_text(encoding="utf-8"))
+
+    assert len(set(named)) >= 9
+    assert set(named) <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UsageError, MessageFormatError, ClaimFormatError, CommissioningFormatError, TransportError, CardError,
+     EnrolmentUnreachableError, StorageError, CarryError, EnrolmentError, AimingRefusedError, WrongDiskError,
+     KeyFileError, LamppostError],
+)  # fmt: skip
+def test_every_exit_status_is_in_the_guide(error: type[LamppostError]) -> None:
+    assert f"\n| {error.exit_status} | " in GUIDE.read_text(encoding="utf-8")
 
 
 def test_the_guide_says_of_the_lamp_what_the_work_order_says() -> None:
