@@ -229,3 +229,25 @@ def test_a_passage_belongs_to_the_quarter_in_which_it_happened() -> None:
     (row,) = street.rows
     assert row.interval_at == NOON
     assert {cell.what: cell.count for cell in row.cells}["person left-to-right"] == 5
+
+
+share = st.floats(0, 1)
+boxes_of_a_net = st.builds(
+    Sighting,
+    where=st.builds(Region, share, share, share, share),  # empty ones and ones inside out among them
+    kind=st.sampled_from(Kind),
+    score=st.floats(0.4, 1),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.lists(boxes_of_a_net, max_size=12), st.integers(-1_000_000, 3_000_000)), max_size=20))
+def test_whatever_a_net_says_is_told_in_fives_or_not_at_all(looks: list[tuple[list[Sighting], int]]) -> None:
+    street = Street(LANE, KERB)
+    for seen_now, step_us in looks:
+        street.pts_us += step_us
+        look = Look(pts_us=street.pts_us, regions=WHOLE, sightings=tuple(seen_now))
+        street.rows += street.counter.see(look, street.at)
+
+    for what, count in street.told().items():
+        assert count is None or (0 <= count <= 200 if what.endswith("-kmh") else count >= 5 and count % 5 == 0)

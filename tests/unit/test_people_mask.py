@@ -157,13 +157,14 @@ def test_a_lamp_that_goes_on_does_not_show_who_was_standing_there() -> None:
     assert hidden_share(watch.show(scene.picture(SOMEBODY, light=1.15)), SOMEBODY) == 1.0
 
 
-def test_a_flashing_light_does_not_show_who_was_standing_there() -> None:
+@pytest.mark.parametrize(("bright", "seconds"), [(1.2, 60), (1.6, 30)])  # a blue light, a floodlight
+def test_a_flashing_light_does_not_show_who_was_standing_there(bright: float, seconds: int) -> None:
     watch, scene = learned()
     watch.watch(scene, SOMEBODY, seconds=5)
 
     shares = [
-        hidden_share(watch.show(scene.picture(SOMEBODY, light=1.2 if (n // 3) % 2 == 0 else 1.0)), SOMEBODY)
-        for n in range(60 * RATE_HZ)
+        hidden_share(watch.show(scene.picture(SOMEBODY, light=bright if (n // 3) % 2 == 0 else 1.0)), SOMEBODY)
+        for n in range(seconds * RATE_HZ)
     ]
 
     assert min(shares) == 1.0
@@ -186,6 +187,18 @@ def test_a_blank_picture_is_hidden(level: int) -> None:
 
     assert watch.show(np.full((90, 160), level, np.uint8)) is None
     assert "blank" in watch.why
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_lens_that_is_covered_for_a_while_does_not_show_who_was_standing_there(level: int) -> None:
+    watch, scene = learned()
+    watch.watch(scene, SOMEBODY, seconds=5)
+    for _ in range(5 * RATE_HZ):
+        watch.show(np.full((90, 160), level, np.uint8))
+
+    shares = [hidden_share(watch.show(scene.picture(SOMEBODY)), SOMEBODY) for _ in range(30 * RATE_HZ)]
+
+    assert min(shares) == 1.0
 
 
 def test_a_silent_detector_hides_the_whole_frame_and_is_forgiven_when_it_speaks() -> None:
@@ -218,6 +231,16 @@ def test_a_frozen_camera_proves_nothing() -> None:
     shown = [watch.show(frozen.copy()) for _ in range(20 * RATE_HZ)]
 
     assert shown == [None] * len(shown)
+
+
+def test_a_camera_that_freezes_never_shows_who_was_standing_there() -> None:
+    watch, scene = learned()
+    watch.watch(scene, SOMEBODY, seconds=5)
+    frozen = scene.picture(SOMEBODY)
+
+    shares = [hidden_share(watch.show(frozen.copy()), SOMEBODY) for _ in range(240 * RATE_HZ)]
+
+    assert min(shares) == 1.0  # nor after the three minutes in which a street would be proved
 
 
 def test_unaided_by_a_detector_stillness_alone_proves_and_who_moved_stays_hidden() -> None:
