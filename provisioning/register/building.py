@@ -6,6 +6,7 @@ from securesystemslib.signer import Signer
 
 from provisioning.register.claims import REGISTER, SIGNATURE, sign
 from provisioning.register.gathering import Sources, Wanted, gather
+from provisioning.register.made_of import register_of
 from provisioning.register.making import listed, render
 from provisioning.register.placing import place_register
 
@@ -23,7 +24,7 @@ def build_register(out: Path, sources: Sources, wanted: Wanted, signer: Signer) 
         LamppostError: Something does not add up, cannot be read or written; `out` is as it was.
     """
     ingredients = gather(sources, wanted)
-    files = render(ingredients)
+    files = render(register_of(ingredients), ingredients)
     raw, signature = sign(listed(ingredients, files), signer)
     place_register(out, {**files, REGISTER: raw, SIGNATURE: signature})
     return (*files, REGISTER, SIGNATURE)

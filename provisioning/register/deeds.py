@@ -11,7 +11,8 @@ from agent.core.log.merkle import Frontier, leaf_hash, verify_inclusion
 from agent.core.log.note import VerifierKey
 from agent.errors import LeafFormatError
 from provisioning.backend.installation import BackendFolder
-from provisioning.backend.store import CameraRecord, Store, Transaction
+from provisioning.backend.records import CameraRecord
+from provisioning.backend.store import Store, Transaction
 from provisioning.backend.witness import Witness, open_witness
 from provisioning.register.account import account_of
 from provisioning.register.claims import Attestation, ClaimedAccount, claim

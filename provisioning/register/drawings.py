@@ -70,8 +70,9 @@ def draw_map(outline: Sequence[Sequence[Point]], pins: Sequence[Pin], *, label: 
     land = "".join(_path(line, project) for line in outline if line[0] == line[-1])
     lines = "".join(_path(line, project) for line in outline if line[0] != line[-1])
     dots = "".join(_pin(pin, project) for pin in pins)
+    box = f"0 0 {project.width:.0f} {project.height:.0f}"
     return (
-        f'<svg class="map" viewBox="0 0 {project.width:.0f} {project.height:.0f}" role="group" aria-label="{escape(label)}">'
+        f'<svg class="map" viewBox="{box}" role="group" aria-label="{escape(label)}">'
         f'<path class="land" d="{land}"/><path class="line" d="{lines}"/>{dots}</svg>'
     )
 

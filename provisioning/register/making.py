@@ -21,7 +21,7 @@ from provisioning.authority.published import first_root_of, verify_metadata
 from provisioning.register.claims import REGISTER, SIGNATURE, SignedRegister, digest
 from provisioning.register.history import charter_url
 from provisioning.register.machines import machine_files
-from provisioning.register.made_of import Ingredients, register_of
+from provisioning.register.made_of import Ingredients, Register
 from provisioning.register.pages import changes_page, law_page, list_pages, proof_page
 from provisioning.register.site_page import by_site
 
@@ -40,14 +40,13 @@ STATIC = (
 Files = Mapping[str, bytes]
 
 
-def render(ingredients: Ingredients) -> dict[str, bytes]:
+def render(register: Register, ingredients: Ingredients) -> dict[str, bytes]:
     """Return every file of a register but its claims and their signature, by path.
 
-    Raises:
-        PolicyError: Something that officials signed is missing or changed.
-        RegisterError: What is claimed does not fit what was signed.
+    Args:
+        register: What follows from the ingredients.
+        ingredients: What it is made of, which lies beside the pages.
     """
-    register = register_of(ingredients)
     pages = {
         **list_pages(register, ingredients.outline),
         "changes.html": changes_page(register),

@@ -74,8 +74,8 @@ def verify(
     claims = register.claims
     same_words = claims.software == software
     ingredients = ingredients_in(files, register)
-    made = _made(files, register, again=render(ingredients) if same_words else None)
     found = register_of(ingredients)
+    made = _made(files, register, again=render(found, ingredients) if same_words else None)
     attested = [one for one in claims.cameras if one.attestation is not None]
     for one in attested:
         if one.attestation is not None:

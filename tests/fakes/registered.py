@@ -3,10 +3,14 @@
 Everything that a register must withhold is planted in it: `SECRETS`.
 """
 
+import atexit
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -27,7 +31,8 @@ from agent.core.policy.release import TIMESTAMP
 from provisioning.authority.city import CityFolder, online_signer
 from provisioning.authority.extract import Precision
 from provisioning.backend.installation import BackendFolder
-from provisioning.backend.store import LogRecord, Store
+from provisioning.backend.records import LogRecord
+from provisioning.backend.store import Store
 from provisioning.backend.witness import open_witness
 from provisioning.evidence.city_log import CityLog
 from provisioning.register.building import build_register
@@ -56,7 +61,7 @@ LIBRARY = SITE.model_copy(
     update={
         "id": "public-library",
         "public_name": "Public Library, west entrance",
-        "location": SITE.location.model_copy(update={"latitude": 38.63314, "longitude": -90.21077}),
+        "location": SITE.location.model_copy(update={"latitude": 38.633141, "longitude": -90.210773}),
         "site_kind": "public-building",
         "basis": "high-value-assets",
         "statement": "Two break-ins and a fire in the collection's store since 2024.",
@@ -66,18 +71,40 @@ OUTLINE = (Path(__file__).resolve().parents[2] / "provisioning/demo/outline.geoj
 # None of these may stand anywhere in a register. The party and the person asked for by name are in the city's own log.
 SECRETS = (
     *(CASE, "OVS-2026-31", SERIAL, "192.0.2.77", "No. 14", "Mrs Vega", "custodian-1", "investigator-1", "jo-vega"),
-    *("Circuit Attorney Doe", "Tess Technician", "0.6137", "0.7113", "38.6271", "-90.19941", "38.63314", "-90.21077"),
+    *(
+        "Circuit Attorney Doe",
+        "Tess Technician",
+        "0.6137",
+        "0.7113",
+        "38.627037",
+        "-90.199412",
+        "38.633141",
+        "-90.210773",
+    ),
 )
 MODEL = ListedModel(sha256="5f" * 32, name="people and vehicles, nano", outputs=("boxes",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredCity:
-    """Where everything of the city lies."""
+    """Where everything of the city lies: the city's folder with its own log, and the backend's."""
 
-    city: CityFolder
-    backend: BackendFolder
-    log: CityLog
+    path: Path
+
+    @property
+    def city(self) -> CityFolder:
+        """The city's folder."""
+        return CityFolder(path=self.path / "city")
+
+    @property
+    def backend(self) -> BackendFolder:
+        """The backend's folder."""
+        return BackendFolder(path=self.path / "backend")
+
+    @property
+    def log(self) -> CityLog:
+        """The city's own log."""
+        return CityLog(self.path / "city/log")
 
     @property
     def sources(self) -> Sources:
@@ -104,7 +131,7 @@ def corner(**changes: object) -> Grant:
     usual = {
         "zones": (WINDOWS, GARDEN),
         "site": SITE.model_copy(
-            update={"location": SITE.location.model_copy(update={"latitude": 38.6271, "longitude": -90.19941})}
+            update={"location": SITE.location.model_copy(update={"latitude": 38.627037, "longitude": -90.199412})}
         ),
         "permissible_uses": ("detect-crime", "criminal-investigation"),
         "case": CASE,
@@ -117,8 +144,23 @@ def corner(**changes: object) -> Grant:
     return grant(**{**usual, **changes})
 
 
-def make_city(path: Path) -> RegisteredCity:
-    """Found the city, let its officials and cameras act, and return where it lies; it is `NOON` then."""
+def registered_city(path: Path) -> RegisteredCity:
+    """Return the city in the folder `path`, which is made: its officials and cameras acted, and it is `NOON`."""
+    shutil.copytree(_acted(), path)
+    return RegisteredCity(path=path)
+
+
+@lru_cache
+def _acted() -> Path:
+    """Let them act once for all tests of a run; everybody gets a copy."""
+    kept = TemporaryDirectory(prefix="lamppost-registered-")
+    atexit.register(kept.cleanup)
+    path = Path(kept.name) / "made"
+    _act(path)
+    return path
+
+
+def _act(path: Path) -> None:
     folder = found(path / "city")
     _keys(folder)
     enact(folder, corner(), *APPROVERS, now=NOON - 10 * DAY)
@@ -133,7 +175,8 @@ def make_city(path: Path) -> RegisteredCity:
     somebody = (SuspendRecipient(what="recipient", holder="jo-vega"), NarrowPlainly(what="no-biometrics"))
     suspended = {"id": "r-2026-003", "issued_by": "city-manager", "reason": "jo-vega no longer works here."}
     enact(folder, restriction(**suspended, narrows=somebody), "city-manager", now=NOON - DAY)
-    return RegisteredCity(city=folder, backend=_backend(path / "backend"), log=_city_log(path / "city/log"))
+    _backend(path / "backend")
+    _city_log(path / "city/log")
 
 
 def _keys(folder: CityFolder) -> None:
@@ -145,8 +188,8 @@ def _keys(folder: CityFolder) -> None:
     enact(folder, sealed, "custodian", now=NOON - 12 * DAY)
 
 
-def _backend(path: Path) -> BackendFolder:
-    """Return a backend that has the log of one camera, and cosigned it."""
+def _backend(path: Path) -> None:
+    """Make a backend that has the log of one camera, and cosigned it."""
     folder = BackendFolder(path=path)
     folder.path.mkdir()
     key = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
@@ -169,7 +212,6 @@ def _backend(path: Path) -> BackendFolder:
             fleet.frontiers.keep("cam-07", "log-1", public, frontier)
     finally:
         store.close()
-    return folder
 
 
 def _deeds(key: str) -> Sequence[Event]:
@@ -197,7 +239,7 @@ def _deeds(key: str) -> Sequence[Event]:
     return events
 
 
-def _city_log(path: Path) -> CityLog:
+def _city_log(path: Path) -> None:
     log = CityLog(path)
     facts = {"camera": "cam-07", "row": "law-enforcement", "case": CASE, "party": "Circuit Attorney Doe"}
     begun = log.append(
@@ -205,4 +247,3 @@ def _city_log(path: Path) -> CityLog:
     )
     log.append("evidence-exported", NOON - 2 * DAY, begun=begun.index, case=CASE, statement_sha256="0" * 64)
     log.append("evidence-export-refused", NOON - DAY, **facts, clause="EX-T2-1")
-    return log
