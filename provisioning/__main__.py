@@ -37,6 +37,7 @@ COMMANDS = {
     "epochs": ("epochs", "Make, publish, hold and destroy the keys of each day."),
     "release": ("release", "Open the sealed layer, several offices together, for a case."),
     "report": ("report", "Draft the yearly report that councils ask for."),
+    "register": ("register", "Publish what every camera may do and did; verify what was published."),
     "policy": ("policy", "Say what a camera may do, when, and which clause says so."),
     "backend": ("backend", "Make and run the backend, and the fleet's authority."),
     "fleet": ("fleet", "See every camera, what is wrong first; ask one to do something."),
