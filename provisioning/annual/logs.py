@@ -21,7 +21,8 @@ from agent.core.log.note import MAX_NOTE_BYTES, VerifierKey, parse_note, parse_v
 from agent.errors import CheckpointSignatureError, LeafFormatError, LogForkedError, UsageError
 from provisioning.annual.camera_year import LogOrigin, Year
 from provisioning.authority import files
-from provisioning.backend.store import ALARMS, LogRecord, Store
+from provisioning.backend.records import ALARMS, LogRecord
+from provisioning.backend.store import Store
 from provisioning.backend.witness import Witness
 from provisioning.evidence.camera_log import CHECKPOINT, CameraLog
 from provisioning.footage.accounting import Hole, read_signed

@@ -19,7 +19,8 @@ from agent.core.messages.presence import Birth, Status
 from agent.core.topics import Leaf, Topic
 from agent.errors import MessageFormatError
 from provisioning.backend.log_cursor import advance
-from provisioning.backend.store import LogRecord, Standing, Transaction
+from provisioning.backend.records import LogRecord, Standing
+from provisioning.backend.store import Transaction
 
 Payload = Birth | Status | Reported | LogBatch | SignedCheckpoint | Reply
 PAYLOADS: dict[Leaf, type[Payload]] = {

@@ -15,7 +15,7 @@ from agent.core.messages.presence import BoardStatus, LinkStatus, Status
 from agent.core.policy.clock import ClockQuality
 from agent.core.status import CameraState, RecorderStatus, RecordingState, StorageState, keys_end_in
 from provisioning.backend.ca import renewal_due
-from provisioning.backend.store import CameraRecord
+from provisioning.backend.records import CameraRecord
 
 STATUS_EVERY = timedelta(minutes=1)
 SILENT_AFTER = 3 * STATUS_EVERY

@@ -15,8 +15,9 @@ from prometheus_client.registry import Collector
 from agent.core.messages.presence import Status
 from agent.errors import ConfigurationError
 from provisioning.backend.health import assess
+from provisioning.backend.records import CameraRecord
 from provisioning.backend.service import Counts
-from provisioning.backend.store import CameraRecord, Store
+from provisioning.backend.store import Store
 
 LOOPBACK = "127.0.0.1"
 

@@ -30,7 +30,8 @@ from agent.core.topics import Leaf, Topic
 from agent.errors import KeyFormatError, SignatureError, UsageError
 from provisioning.backend.ca import FleetAuthority, renewal_due
 from provisioning.backend.collector import Outgoing
-from provisioning.backend.store import CommandRecord, Transaction
+from provisioning.backend.records import CommandRecord
+from provisioning.backend.store import Transaction
 
 BACKEND_ITSELF = "the backend"
 RENEWAL_RETRY = timedelta(minutes=10)

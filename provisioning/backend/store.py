@@ -12,24 +12,12 @@ the commands they ask for.
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
     Connection,
-    DateTime,
-    Dialect,
-    Integer,
-    LargeBinary,
-    MetaData,
     Row,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
     bindparam,
     create_engine,
     event,
@@ -44,205 +32,21 @@ from agent.core.messages.policy import Reported
 from agent.core.messages.presence import Birth, Status
 from agent.core.messages.wire import printable
 from agent.errors import ConfigurationError, StorageError
+from provisioning.backend.records import ALARMS, CameraRecord, CommandRecord, Incident, LogRecord, Standing
+from provisioning.backend.tables import (
+    CAMERAS,
+    COMMANDS,
+    FRONTIERS,
+    INCIDENTS,
+    LEAVES,
+    LOGS,
+    LOSSES,
+    METADATA,
+    SCHEMA,
+    SCHEMA_VERSION,
+)
 
 SQLITE_BUSY_MS = 30_000  # a reader's table on a slow disk; after that it is a fault
-SCHEMA_VERSION = 1  # what is only added to the schema, an older backend does not see
-# Incidents that say that a log cannot be what the camera first wrote, or not all of it.
-ALARMS = ("log-forked", "log-rewound", "log-gap", "log-rewritten")
-
-
-class _Utc(TypeDecorator[datetime]):
-    """An aware UTC time; SQLite keeps none by itself."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its interface
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its interface
-        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
-
-
-_metadata = MetaData()
-_schema = Table("lamppost", _metadata, Column("version", Integer, primary_key=True))
-_cameras = Table(
-    "cameras",
-    _metadata,
-    Column("camera_id", String(63), primary_key=True),
-    Column("first_seen_at", _Utc, nullable=False),
-    Column("birth", Text),
-    Column("birth_received_at", _Utc),
-    Column("birth_sequence", BigInteger),
-    Column("status", Text),
-    Column("status_received_at", _Utc),
-    Column("reported", Text),
-    Column("reported_received_at", _Utc),
-    Column("desired_digest", String(64), nullable=False, default=""),
-    Column("desired_at", _Utc),
-    Column("log_id", String(64)),
-)
-_logs = Table(
-    "logs",
-    _metadata,
-    Column("camera_id", String(63), primary_key=True),
-    Column("log_id", String(64), primary_key=True),
-    Column("next", BigInteger, nullable=False),
-    Column("camera_next", BigInteger, nullable=False),
-    Column("lost", BigInteger, nullable=False),
-    Column("first_seen_at", _Utc, nullable=False),
-)
-_leaves = Table(
-    "leaves",
-    _metadata,
-    Column("camera_id", String(63), primary_key=True),
-    Column("log_id", String(64), primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("content", LargeBinary, nullable=False),
-    Column("received_at", _Utc, nullable=False),
-)
-_losses = Table(
-    "losses",
-    _metadata,
-    Column("camera_id", String(63), primary_key=True),
-    Column("log_id", String(64), primary_key=True),
-    Column("first", BigInteger, primary_key=True, autoincrement=False),
-    Column("end", BigInteger, nullable=False),
-    Column("noted_at", _Utc, nullable=False),
-)
-_frontiers = Table(
-    "frontiers",
-    _metadata,
-    Column("camera_id", String(63), primary_key=True),
-    Column("log_id", String(64), primary_key=True),
-    Column("log_key", String(300), nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("hashes", LargeBinary, nullable=False),
-)
-_incidents = Table(
-    "incidents",
-    _metadata,
-    Column("camera_id", String(63), primary_key=True),
-    Column("kind", String(40), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    Column("first_at", _Utc, nullable=False),
-    Column("last_at", _Utc, nullable=False),
-    Column("words", Text, nullable=False),
-)
-_commands = Table(
-    "commands",
-    _metadata,
-    Column("id", String(64), primary_key=True),
-    Column("camera_id", String(63), nullable=False, index=True),
-    Column("name", String(41), nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("asked_by", Text, nullable=False),
-    Column("asked_at", _Utc, nullable=False),
-    Column("expires_at", _Utc, nullable=False),
-    Column("sent_at", _Utc),
-    Column("reply", Text),
-    Column("replied_at", _Utc),
-    Column("settled", Boolean, nullable=False, index=True),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraRecord:
-    """What is known about one camera.
-
-    Attributes:
-        camera_id: Who it is.
-        first_seen_at: When the backend first heard of it.
-        birth: Its last birth or will, and when that came.
-        status: Its last status, and when that came.
-        reported: What it made of its policy, and when that came.
-        desired_digest: SHA-256 of the bundle that was published for it last; empty for none.
-        desired_at: When that was.
-        log_id: The log it writes now, or None before its first batch.
-        log_next: The cursor of that log.
-        log_camera_next: What the camera last said its next leaf would be.
-        log_lost: Leaves of that log that are known to be lost.
-        alarms: What is wrong with a log of it as evidence; see `ALARMS`.
-    """
-
-    camera_id: str
-    first_seen_at: datetime
-    birth: Birth | None = None
-    birth_received_at: datetime | None = None
-    status: Status | None = None
-    status_received_at: datetime | None = None
-    reported: Reported | None = None
-    reported_received_at: datetime | None = None
-    desired_digest: str = ""
-    desired_at: datetime | None = None
-    log_id: str | None = None
-    log_next: int = 0
-    log_camera_next: int = 0
-    log_lost: int = 0
-    alarms: "tuple[Incident, ...]" = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What of a camera is asked for with every message it sends.
-
-    Attributes:
-        birth_sequence: Of its last birth, or None before any.
-        log_id: The log it writes now, or None.
-        log_next: The cursor of that log.
-    """
-
-    birth_sequence: int | None
-    log_id: str | None
-    log_next: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRecord:
-    """How far one log has got."""
-
-    camera_id: str
-    log_id: str
-    next: int
-    camera_next: int
-    lost: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    """Something a camera, or somebody in its name, did that is no part of the contract."""
-
-    camera_id: str
-    kind: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRecord:
-    """One command and what became of it.
-
-    Attributes:
-        payload: The command as it goes out.
-        asked_by: Who wanted it.
-        sent_at: When it went out, or None.
-        reply: The last reply, or None.
-        settled: Whether nothing more is expected: it was answered for good, or expired.
-    """
-
-    id: str
-    camera_id: str
-    name: str
-    payload: bytes
-    asked_by: str
-    asked_at: datetime
-    expires_at: datetime
-    sent_at: datetime | None = None
-    reply: Reply | None = None
-    replied_at: datetime | None = None
-    settled: bool = False
 
 
 class CameraTable:
@@ -253,23 +57,23 @@ class CameraTable:
 
     def all(self) -> tuple[CameraRecord, ...]:
         """Return every camera, by id."""
-        query = select(_cameras, *_LOG_COLUMNS).join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
+        query = select(CAMERAS, *_LOG_COLUMNS).join_from(CAMERAS, LOGS, _CURRENT_LOG, isouter=True)
         alarms = self._alarms()
-        rows = self._connection.execute(query.order_by(_cameras.c.camera_id))
+        rows = self._connection.execute(query.order_by(CAMERAS.c.camera_id))
         return tuple(_camera(row, alarms.get(row.camera_id, ())) for row in rows)
 
     def names(self) -> tuple[str, ...]:
         """Return the id of every camera."""
-        return tuple(self._connection.scalars(select(_cameras.c.camera_id).order_by(_cameras.c.camera_id)))
+        return tuple(self._connection.scalars(select(CAMERAS.c.camera_id).order_by(CAMERAS.c.camera_id)))
 
     def get(self, camera_id: str) -> CameraRecord | None:
         """Return one camera, or None."""
-        query = select(_cameras, *_LOG_COLUMNS).join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
-        row = self._connection.execute(query.where(_cameras.c.camera_id == camera_id)).one_or_none()
+        query = select(CAMERAS, *_LOG_COLUMNS).join_from(CAMERAS, LOGS, _CURRENT_LOG, isouter=True)
+        row = self._connection.execute(query.where(CAMERAS.c.camera_id == camera_id)).one_or_none()
         return None if row is None else _camera(row, self._alarms().get(camera_id, ()))
 
     def _alarms(self) -> dict[str, tuple[Incident, ...]]:
-        query = select(_incidents).where(_incidents.c.kind.in_(ALARMS)).order_by(_incidents.c.last_at.desc())
+        query = select(INCIDENTS).where(INCIDENTS.c.kind.in_(ALARMS)).order_by(INCIDENTS.c.last_at.desc())
         found: dict[str, tuple[Incident, ...]] = {}
         for row in self._connection.execute(query):
             found[row.camera_id] = (*found.get(row.camera_id, ()), Incident(**row._mapping))  # noqa: SLF001 - public, despite its name
@@ -285,7 +89,7 @@ class CameraTable:
     def meet(self, camera_id: str, *, now: datetime) -> None:
         """Note that there is such a camera."""
         if self._connection.scalar(_KNOWN, {"camera": camera_id}) is None:
-            self._connection.execute(_cameras.insert().values(camera_id=camera_id, first_seen_at=now))
+            self._connection.execute(CAMERAS.insert().values(camera_id=camera_id, first_seen_at=now))
 
     def note(self, camera_id: str, message: Birth | Status | Reported, *, now: datetime) -> None:
         """Keep the newest of its kind."""
@@ -323,7 +127,7 @@ class LogTable:
 
     def of(self, camera_id: str) -> tuple[LogRecord, ...]:
         """Return how far each log of a camera has got, in the order in which they were met."""
-        query = select(_logs).where(_logs.c.camera_id == camera_id).order_by(_logs.c.first_seen_at, _logs.c.log_id)
+        query = select(LOGS).where(LOGS.c.camera_id == camera_id).order_by(LOGS.c.first_seen_at, LOGS.c.log_id)
         return tuple(
             LogRecord(camera_id=camera_id, log_id=row.log_id, next=row.next, camera_next=row.camera_next, lost=row.lost)
             for row in self._connection.execute(query)
@@ -332,7 +136,7 @@ class LogTable:
     def begin(self, record: LogRecord, *, now: datetime) -> None:
         """Keep that there is such a log, and how far it has got."""
         self._connection.execute(
-            _logs.insert().values(
+            LOGS.insert().values(
                 camera_id=record.camera_id,
                 log_id=record.log_id,
                 next=record.next,
@@ -350,10 +154,10 @@ class LogTable:
     def leaves(self, camera_id: str, log_id: str, first: int, end: int) -> dict[int, bytes]:
         """Return the stored leaves in a half-open range, by index, in order."""
         query = (
-            select(_leaves.c.number, _leaves.c.content)
-            .where(_leaves.c.camera_id == camera_id, _leaves.c.log_id == log_id)
-            .where(_leaves.c.number >= first, _leaves.c.number < end)
-            .order_by(_leaves.c.number)
+            select(LEAVES.c.number, LEAVES.c.content)
+            .where(LEAVES.c.camera_id == camera_id, LEAVES.c.log_id == log_id)
+            .where(LEAVES.c.number >= first, LEAVES.c.number < end)
+            .order_by(LEAVES.c.number)
         )
         return {row.number: row.content for row in self._connection.execute(query)}
 
@@ -364,20 +168,20 @@ class LogTable:
             for index, leaf in leaves
         ]
         if rows:
-            self._connection.execute(_leaves.insert(), rows)
+            self._connection.execute(LEAVES.insert(), rows)
 
     def note_loss(self, camera_id: str, log_id: str, lost: tuple[int, int], *, now: datetime) -> None:
         """Keep that a half-open range of leaves is lost."""
         self._connection.execute(
-            _losses.insert().values(camera_id=camera_id, log_id=log_id, first=lost[0], end=lost[1], noted_at=now)
+            LOSSES.insert().values(camera_id=camera_id, log_id=log_id, first=lost[0], end=lost[1], noted_at=now)
         )
 
     def losses(self, camera_id: str, log_id: str) -> tuple[tuple[int, int], ...]:
         """Return what was lost of one log, as half-open ranges in order."""
         query = (
-            select(_losses.c.first, _losses.c.end)
-            .where(_losses.c.camera_id == camera_id, _losses.c.log_id == log_id)
-            .order_by(_losses.c.first)
+            select(LOSSES.c.first, LOSSES.c.end)
+            .where(LOSSES.c.camera_id == camera_id, LOSSES.c.log_id == log_id)
+            .order_by(LOSSES.c.first)
         )
         return tuple((row.first, row.end) for row in self._connection.execute(query))
 
@@ -390,8 +194,8 @@ class FrontierTable:
 
     def get(self, camera_id: str, log_id: str) -> tuple[VerifierKey, Frontier] | None:
         """Return a log's key and the frontier of what was witnessed of it, or None if nothing was."""
-        where = (_frontiers.c.camera_id == camera_id, _frontiers.c.log_id == log_id)
-        row = self._connection.execute(select(_frontiers).where(*where)).one_or_none()
+        where = (FRONTIERS.c.camera_id == camera_id, FRONTIERS.c.log_id == log_id)
+        row = self._connection.execute(select(FRONTIERS).where(*where)).one_or_none()
         if row is None:
             return None
         hashes = tuple(bytes(row.hashes[at : at + HASH_BYTES]) for at in range(0, len(row.hashes), HASH_BYTES))
@@ -400,9 +204,9 @@ class FrontierTable:
     def keep(self, camera_id: str, log_id: str, key: VerifierKey, frontier: Frontier) -> None:
         """Keep how much was witnessed."""
         values = {"log_key": str(key), "size": frontier.size, "hashes": b"".join(frontier.hashes)}
-        where = (_frontiers.c.camera_id == camera_id, _frontiers.c.log_id == log_id)
-        if self._connection.execute(_frontiers.update().where(*where).values(**values)).rowcount == 0:
-            self._connection.execute(_frontiers.insert().values(camera_id=camera_id, log_id=log_id, **values))
+        where = (FRONTIERS.c.camera_id == camera_id, FRONTIERS.c.log_id == log_id)
+        if self._connection.execute(FRONTIERS.update().where(*where).values(**values)).rowcount == 0:
+            self._connection.execute(FRONTIERS.insert().values(camera_id=camera_id, log_id=log_id, **values))
 
 
 class IncidentTable:
@@ -414,20 +218,20 @@ class IncidentTable:
     def note(self, camera_id: str, kind: str, words: str, *, now: datetime) -> None:
         """Count one more; `words` may hold what somebody sent."""
         words = printable(words)
-        where = (_incidents.c.camera_id == camera_id, _incidents.c.kind == kind)
-        update = _incidents.update().where(*where).values(count=_incidents.c.count + 1, last_at=now, words=words)
+        where = (INCIDENTS.c.camera_id == camera_id, INCIDENTS.c.kind == kind)
+        update = INCIDENTS.update().where(*where).values(count=INCIDENTS.c.count + 1, last_at=now, words=words)
         if self._connection.execute(update).rowcount == 0:
             self._connection.execute(
-                _incidents.insert().values(
+                INCIDENTS.insert().values(
                     camera_id=camera_id, kind=kind, count=1, first_at=now, last_at=now, words=words
                 )
             )
 
     def all(self, camera_id: str | None = None) -> tuple[Incident, ...]:
         """Return incidents, the latest first."""
-        query = select(_incidents).order_by(_incidents.c.last_at.desc(), _incidents.c.camera_id)
+        query = select(INCIDENTS).order_by(INCIDENTS.c.last_at.desc(), INCIDENTS.c.camera_id)
         if camera_id is not None:
-            query = query.where(_incidents.c.camera_id == camera_id)
+            query = query.where(INCIDENTS.c.camera_id == camera_id)
         return tuple(Incident(**row._mapping) for row in self._connection.execute(query))  # noqa: SLF001 - public, despite its name
 
 
@@ -440,7 +244,7 @@ class CommandTable:
     def ask(self, command: CommandRecord) -> None:
         """Put a command where the backend will find it."""
         self._connection.execute(
-            _commands.insert().values(
+            COMMANDS.insert().values(
                 id=command.id,
                 camera_id=command.camera_id,
                 name=command.name,
@@ -454,20 +258,20 @@ class CommandTable:
 
     def get(self, command_id: str) -> CommandRecord | None:
         """Return one command, or None."""
-        row = self._connection.execute(select(_commands).where(_commands.c.id == command_id)).one_or_none()
+        row = self._connection.execute(select(COMMANDS).where(COMMANDS.c.id == command_id)).one_or_none()
         return None if row is None else _command(row)
 
     def waiting(self) -> tuple[CommandRecord, ...]:
         """Return commands that were not sent yet, oldest first."""
-        query = select(_commands).where(_commands.c.settled.is_(False), _commands.c.sent_at.is_(None))
-        return tuple(_command(row) for row in self._connection.execute(query.order_by(_commands.c.asked_at)))
+        query = select(COMMANDS).where(COMMANDS.c.settled.is_(False), COMMANDS.c.sent_at.is_(None))
+        return tuple(_command(row) for row in self._connection.execute(query.order_by(COMMANDS.c.asked_at)))
 
     def of(self, camera_id: str, *, name: str | None = None, limit: int = 20) -> tuple[CommandRecord, ...]:
         """Return a camera's commands, newest first."""
-        query = select(_commands).where(_commands.c.camera_id == camera_id)
+        query = select(COMMANDS).where(COMMANDS.c.camera_id == camera_id)
         if name is not None:
-            query = query.where(_commands.c.name == name)
-        query = query.order_by(_commands.c.asked_at.desc(), _commands.c.id).limit(limit)
+            query = query.where(COMMANDS.c.name == name)
+        query = query.order_by(COMMANDS.c.asked_at.desc(), COMMANDS.c.id).limit(limit)
         return tuple(_command(row) for row in self._connection.execute(query))
 
     def note_sent(self, command_id: str, *, now: datetime) -> None:
@@ -483,7 +287,7 @@ class CommandTable:
         self._set(command_id, {"settled": True})
 
     def _set(self, command_id: str, values: Mapping[str, object]) -> None:
-        self._connection.execute(_commands.update().where(_commands.c.id == command_id).values(**values))
+        self._connection.execute(COMMANDS.update().where(COMMANDS.c.id == command_id).values(**values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,10 +330,10 @@ class Store:
 
     def _agree_on_version(self) -> None:
         with self._ours("opened"), self._engine.begin() as connection:
-            _metadata.create_all(connection)
-            version = connection.scalar(select(_schema.c.version))
+            METADATA.create_all(connection)
+            version = connection.scalar(select(SCHEMA.c.version))
             if version is None:
-                connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+                connection.execute(SCHEMA.insert().values(version=SCHEMA_VERSION))
             elif version != SCHEMA_VERSION:
                 raise StorageError(f"the store is of version {version}, expected {SCHEMA_VERSION}")
 
@@ -564,19 +368,19 @@ class Store:
 
 
 # Said for every message, so put together once: building one costs more than SQLite does.
-_CURRENT_LOG = (_logs.c.camera_id == _cameras.c.camera_id) & (_logs.c.log_id == _cameras.c.log_id)
-_THIS_CAMERA = _cameras.c.camera_id == bindparam("camera")
-_THIS_LOG = (_logs.c.camera_id == bindparam("camera")) & (_logs.c.log_id == bindparam("log"))
-_KNOWN = select(_cameras.c.camera_id).where(_THIS_CAMERA)
+_CURRENT_LOG = (LOGS.c.camera_id == CAMERAS.c.camera_id) & (LOGS.c.log_id == CAMERAS.c.log_id)
+_THIS_CAMERA = CAMERAS.c.camera_id == bindparam("camera")
+_THIS_LOG = (LOGS.c.camera_id == bindparam("camera")) & (LOGS.c.log_id == bindparam("log"))
+_KNOWN = select(CAMERAS.c.camera_id).where(_THIS_CAMERA)
 _STANDING = (
-    select(_cameras.c.birth_sequence, _cameras.c.log_id, _logs.c.next)
-    .join_from(_cameras, _logs, _CURRENT_LOG, isouter=True)
+    select(CAMERAS.c.birth_sequence, CAMERAS.c.log_id, LOGS.c.next)
+    .join_from(CAMERAS, LOGS, _CURRENT_LOG, isouter=True)
     .where(_THIS_CAMERA)
 )
-_UPDATE_CAMERA = _cameras.update().where(_THIS_CAMERA)
-_LOG = select(_logs).where(_THIS_LOG)
-_MOVE_LOG = _logs.update().where(_THIS_LOG)
-_LOG_COLUMNS = (_logs.c.next, _logs.c.camera_next, _logs.c.lost)
+_UPDATE_CAMERA = CAMERAS.update().where(_THIS_CAMERA)
+_LOG = select(LOGS).where(_THIS_LOG)
+_MOVE_LOG = LOGS.update().where(_THIS_LOG)
+_LOG_COLUMNS = (LOGS.c.next, LOGS.c.camera_next, LOGS.c.lost)
 
 
 def _camera(row: Row[Any], alarms: tuple[Incident, ...]) -> CameraRecord:

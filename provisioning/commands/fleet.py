@@ -30,7 +30,8 @@ from provisioning.backend.counts import CountedRow, counted_since
 from provisioning.backend.health import Finding, Severity, assess, span, worst
 from provisioning.backend.installation import BackendFolder
 from provisioning.backend.orders import ask, make_command
-from provisioning.backend.store import CameraRecord, CommandRecord, Incident, Store
+from provisioning.backend.records import CameraRecord, CommandRecord, Incident
+from provisioning.backend.store import Store
 from provisioning.commands.backend import BackendOption, StoreOption, operator
 
 app = typer.Typer(no_args_is_help=True)

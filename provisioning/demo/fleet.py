@@ -21,7 +21,8 @@ from rich.console import RenderableType
 from agent.errors import LamppostError
 from provisioning.backend.ca import FleetAuthority, make_private_key, make_request
 from provisioning.backend.installation import BackendFolder, Listening, install
-from provisioning.backend.store import CameraRecord, Store
+from provisioning.backend.records import CameraRecord
+from provisioning.backend.store import Store
 from provisioning.clock import wait
 from provisioning.commands.fleet import FleetTable
 

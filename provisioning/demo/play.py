@@ -25,7 +25,7 @@ from agent.core.sealing.recipients import PostQuantumIdentity
 from agent.core.status import RecorderStatus, RecordingState
 from agent.errors import StorageError
 from provisioning.authority.files import write_whole
-from provisioning.backend.store import CameraRecord
+from provisioning.backend.records import CameraRecord
 from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import CameraDidNotError, DemoCamera, Usage, children_usage
 from provisioning.demo.city import CAMERA, OTHER_CAMERA, WIDE, DemoCity

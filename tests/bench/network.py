@@ -9,7 +9,8 @@ from statistics import median
 from agent.core.status import RecordingState
 from provisioning.authority.city import publish
 from provisioning.authority.drafts import Draft, sign_draft
-from provisioning.backend.store import CameraRecord, Store
+from provisioning.backend.records import CameraRecord
+from provisioning.backend.store import Store
 from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import DemoCamera
 from provisioning.demo.city import CAMERA, DemoCity

@@ -15,7 +15,8 @@ from agent.core.topics import Leaf, Topic
 from agent.errors import StorageError
 from provisioning.backend.collector import Arrived, Turn, collect
 from provisioning.backend.orders import ask, make_command, to_send
-from provisioning.backend.store import LogRecord, Store
+from provisioning.backend.records import LogRecord
+from provisioning.backend.store import Store
 from tests.fakes.payloads import NOON, batch, birth, status
 from tests.tools.postgresql import running_postgresql
 

@@ -36,7 +36,8 @@ from agent.link.app import LARGEST_PACKET_BYTES
 from agent.ports import Outgoing, Received
 from provisioning.backend.installation import BackendFolder
 from provisioning.backend.orders import ask, make_command
-from provisioning.backend.store import CameraRecord, Store
+from provisioning.backend.records import CameraRecord
+from provisioning.backend.store import Store
 from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import DemoCamera
 from provisioning.demo.city import CAMERA, DemoCity

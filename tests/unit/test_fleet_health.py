@@ -18,7 +18,7 @@ from agent.core.status import (
     StorageStatus,
 )
 from provisioning.backend.health import Severity, assess, worst
-from provisioning.backend.store import CameraRecord
+from provisioning.backend.records import CameraRecord
 from tests.fakes.payloads import NOON, birth, recorder, status
 
 DIGEST = "cd" * 32

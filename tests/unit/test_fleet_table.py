@@ -10,7 +10,7 @@ from rich.console import Console
 from agent.core.messages.policy import BundleReceipt, Reported
 from agent.core.policy.clock import ClockQuality
 from agent.core.status import RecordingState, StorageState, StorageStatus
-from provisioning.backend.store import CameraRecord
+from provisioning.backend.records import CameraRecord
 from provisioning.commands.fleet import FleetTable
 from tests.fakes.payloads import NOON, birth, recorder, status
 

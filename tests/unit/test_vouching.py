@@ -13,7 +13,8 @@ from agent.core.log.leaf import Event, encode_leaf
 from agent.core.log.merkle import Frontier
 from agent.core.messages.log import CosignedCheckpoint, SignedCheckpoint
 from provisioning.backend.health import Severity, assess
-from provisioning.backend.store import LogRecord, Store, Transaction
+from provisioning.backend.records import LogRecord
+from provisioning.backend.store import Store, Transaction
 from provisioning.backend.vouching import vouch
 from provisioning.backend.witness import Witness, add_leaves, open_witness
 from tests.fakes.payloads import NOON
