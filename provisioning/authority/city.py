@@ -31,16 +31,10 @@ from agent.core.policy.roles import GRANTS
 from agent.core.policy.words import write_instant
 from agent.errors import BundleFormatError, FreshnessError, PolicyError, UsageError
 from provisioning.authority import files, pkcs8
-from provisioning.authority.drafts import (
-    Draft,
-    check_draft,
-    draft_founding,
-    parse_role,
-    published_already,
-    refuse_conflicts,
-    refuse_incomplete,
-    refuse_stale,
-)
+from provisioning.authority.draft import Draft, parse_role
+from provisioning.authority.draft_publishing import published_already, refuse_conflicts, refuse_incomplete, refuse_stale
+from provisioning.authority.draft_signing import check_draft
+from provisioning.authority.drafting import draft_founding
 from provisioning.authority.keys import KeyCard
 from provisioning.authority.published import (
     SIGNED_AT_FIELD,

@@ -21,7 +21,9 @@ from agent.errors import SignatureError, UsageError
 from provisioning.authority import files
 from provisioning.authority.city import CityFolder, publish, read_city
 from provisioning.authority.cross_check import documents_of, path_of
-from provisioning.authority.drafts import MAX_DRAFT_BYTES, CheckedDraft, Draft, check_draft, draft_documents, sign_draft
+from provisioning.authority.draft import MAX_DRAFT_BYTES, Draft
+from provisioning.authority.draft_signing import CheckedDraft, check_draft, sign_draft
+from provisioning.authority.drafting import draft_documents
 from provisioning.authority.keys import KeyCard, open_key
 from provisioning.authority.published import PublishedCity
 from provisioning.authority.summary import Page, drawn_zones, pages_of, zones_svg

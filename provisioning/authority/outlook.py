@@ -22,7 +22,7 @@ from agent.core.policy.order import permits_no_more_than
 from agent.core.policy.release import CHARTER_PATH
 from agent.core.policy.verified import ALL, VerifiedDocuments
 from provisioning.authority.cross_check import AnyDocument, documents_of
-from provisioning.authority.drafts import Draft
+from provisioning.authority.draft import Draft
 from provisioning.authority.published import PublishedCity
 
 

@@ -49,7 +49,8 @@ from agent.core.policy.explain import HIDDEN
 from agent.core.policy.release import CHARTER_PATH, ROOT, TARGETS
 from agent.core.policy.revision import compare
 from provisioning.authority.cross_check import AnyDocument, documents_of
-from provisioning.authority.drafts import CheckedDraft, cards_of
+from provisioning.authority.draft_signing import CheckedDraft
+from provisioning.authority.drafting import cards_of
 from provisioning.authority.keys import fingerprint
 from provisioning.authority.published import parse_metadata
 

@@ -16,7 +16,8 @@ from agent.errors import UsageError
 from provisioning.authority import desk
 from provisioning.authority.city import CityFolder, prepare_city, read_city
 from provisioning.authority.city import refresh as refresh_city
-from provisioning.authority.drafts import check_draft, draft_succession
+from provisioning.authority.draft_signing import check_draft
+from provisioning.authority.drafting import draft_succession
 from provisioning.authority.keys import KeyCard, adopt_token, make_key
 from provisioning.authority.summary import pages_of
 from provisioning.authority.trust import root_fingerprint, trust_city, trusted_root

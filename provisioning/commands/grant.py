@@ -14,7 +14,8 @@ from agent.errors import UsageError
 from provisioning.authority import desk
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.authority.compose import Act, compose_grant
-from provisioning.authority.drafts import check_draft, draft_renewal
+from provisioning.authority.draft_signing import check_draft
+from provisioning.authority.drafting import draft_renewal
 from provisioning.authority.summary import pages_of
 from provisioning.clock import utc_now
 from provisioning.commissioning.amending import amended_grant

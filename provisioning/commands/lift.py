@@ -15,7 +15,7 @@ from agent.errors import UsageError
 from provisioning.authority import desk
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.authority.compose import Act, renew_lifting
-from provisioning.authority.drafts import check_draft
+from provisioning.authority.draft_signing import check_draft
 from provisioning.authority.summary import pages_of
 from provisioning.clock import utc_now
 

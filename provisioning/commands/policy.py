@@ -10,7 +10,7 @@ from provisioning.authority import desk
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.authority.compose import read_instant
 from provisioning.authority.cross_check import AnyDocument
-from provisioning.authority.drafts import check_draft
+from provisioning.authority.draft_signing import check_draft
 from provisioning.authority.outlook import cameras_in, charter_of, documents_in, simulate
 from provisioning.authority.outlook import explain as explain_at
 from provisioning.authority.published import delegations

@@ -24,7 +24,9 @@ from agent.core.sealing.recipients import PostQuantumIdentity
 from provisioning.authority.city import CityFolder, prepare_city, publish, read_city
 from provisioning.authority.compose import Act, compose, compose_grant
 from provisioning.authority.cross_check import path_of
-from provisioning.authority.drafts import Draft, draft_documents, sign_draft
+from provisioning.authority.draft import Draft
+from provisioning.authority.draft_signing import sign_draft
+from provisioning.authority.drafting import draft_documents
 from provisioning.authority.keys import OfficialKey, make_key, open_key
 from provisioning.authority.published import PublishedCity
 

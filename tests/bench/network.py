@@ -8,7 +8,8 @@ from statistics import median
 
 from agent.core.status import RecordingState
 from provisioning.authority.city import publish
-from provisioning.authority.drafts import Draft, sign_draft
+from provisioning.authority.draft import Draft
+from provisioning.authority.draft_signing import sign_draft
 from provisioning.backend.records import CameraRecord
 from provisioning.backend.store import Store
 from provisioning.clock import precise_now, utc_now, wait

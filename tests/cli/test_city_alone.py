@@ -14,7 +14,7 @@ from provisioning import __main__ as lamppost
 from provisioning.authority import desk
 from provisioning.authority.city import CityFolder, publish, read_city
 from provisioning.authority.cross_check import AnyDocument, documents_of
-from provisioning.authority.drafts import check_draft
+from provisioning.authority.draft_signing import check_draft
 from provisioning.authority.keys import KeyCard, OfficialKey
 from provisioning.authority.trust import trust_city
 from tests.fakes.documents import grant

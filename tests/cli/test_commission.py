@@ -25,7 +25,7 @@ from provisioning import __main__ as lamppost
 from provisioning.authority.city import CityFolder, publish, read_city
 from provisioning.authority.cross_check import documents_of, path_of
 from provisioning.authority.desk import read_draft
-from provisioning.authority.drafts import draft_documents
+from provisioning.authority.drafting import draft_documents
 from provisioning.authority.keys import KeyCard
 from provisioning.authority.trust import trust_city
 from provisioning.commissioning.density import Mounting

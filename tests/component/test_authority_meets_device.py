@@ -15,7 +15,8 @@ from agent.core.policy.decision import PeopleMode
 from agent.core.policy.documents import NarrowPeople, canonical_document
 from agent.core.policy.floors import Floors
 from provisioning.authority.city import CityFolder, publish, read_city, refresh
-from provisioning.authority.drafts import draft_documents, draft_succession, sign_draft
+from provisioning.authority.draft_signing import sign_draft
+from provisioning.authority.drafting import draft_documents, draft_succession
 from provisioning.authority.outlook import charter_of, decision_at, documents_in
 from tests.fakes.documents import (
     CAMERA,

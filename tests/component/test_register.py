@@ -23,7 +23,7 @@ from agent.core.policy.release import TIMESTAMP
 from agent.errors import BundleFormatError, LamppostError, LogError, PolicyError, RegisterError, UsageError
 from provisioning.authority.city import CityFolder, online_signer, publish, read_city
 from provisioning.authority.cross_check import path_of
-from provisioning.authority.drafts import draft_documents
+from provisioning.authority.drafting import draft_documents
 from provisioning.authority.extract import Precision
 from provisioning.register.claims import REGISTER, SIGNATURE, SignedRegister, digest, sign
 from provisioning.register.frame import said

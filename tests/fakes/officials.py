@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 from agent.core.policy.documents import Document, canonical_document
 from provisioning.authority.city import CityFolder, prepare_city, publish, read_city
 from provisioning.authority.cross_check import path_of
-from provisioning.authority.drafts import Draft, draft_documents, sign_draft
+from provisioning.authority.draft import Draft
+from provisioning.authority.draft_signing import sign_draft
+from provisioning.authority.drafting import draft_documents
 from provisioning.authority.keys import KeyCard, OfficialKey
 from provisioning.authority.published import PublishedCity
 from tests.fakes.city import key_of

@@ -43,7 +43,8 @@ from agent.core.policy.documents import (
 )
 from provisioning.authority.city import CityFolder, prepare_city, publish, read_city, refresh
 from provisioning.authority.cross_check import path_of
-from provisioning.authority.drafts import Draft, draft_documents, draft_succession
+from provisioning.authority.draft import Draft
+from provisioning.authority.drafting import draft_documents, draft_succession
 from provisioning.evidence.city_log import CityLog
 from tests.fakes.documents import ALWAYS, CHARTERS, WIDE, grant, hold, restriction, revocation, waiver
 from tests.fakes.exhibits import WITNESS, WITNESS_KEY, MemoryKeyring

@@ -27,14 +27,9 @@ from agent.errors import (
 )
 from provisioning.authority import city as city_module
 from provisioning.authority.city import CityFolder, bundle, prepare_city, publish, read_city, refresh
-from provisioning.authority.drafts import (
-    Draft,
-    check_draft,
-    draft_documents,
-    draft_renewal,
-    draft_succession,
-    sign_draft,
-)
+from provisioning.authority.draft import Draft
+from provisioning.authority.draft_signing import check_draft, sign_draft
+from provisioning.authority.drafting import draft_documents, draft_renewal, draft_succession
 from provisioning.authority.published import verify_release
 from provisioning.authority.summary import pages_of
 from provisioning.authority.trust import trust_city, trusted_root

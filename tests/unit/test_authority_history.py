@@ -8,7 +8,7 @@ import pytest
 
 from agent.errors import BundleFormatError, SignatureError, UsageError
 from provisioning.authority.city import CityFolder, publish, read_city, refresh
-from provisioning.authority.drafts import draft_documents
+from provisioning.authority.drafting import draft_documents
 from provisioning.authority.history import Publication, read_history
 from tests.fakes.documents import DAY, NOON, grant, restriction
 from tests.fakes.officials import enact, found, signed_by
