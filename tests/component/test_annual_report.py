@@ -63,7 +63,9 @@ def written(year: SimulatedYear, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("written")
     (folder / "notes.toml").write_text(NOTES)
     with pytest.MonkeyPatch.context() as patch:
-        code, out, _ = run(patch, *words(year, notes=folder / "notes.toml", out=folder / "out"), "--json", "--no-pdf")
+        code, out, _ = run(
+            patch, "annual", *words(year, notes=folder / "notes.toml", out=folder / "out"), "--json", "--no-pdf"
+        )
     assert code == 0
     assert out == (folder / "out" / f"annual-{YEAR}.json").read_text()
     return folder / "out"
@@ -84,7 +86,7 @@ def page(written: Path) -> str:
 def run(patch: pytest.MonkeyPatch, *given: str | Path) -> tuple[int, str, str]:
     """Run the program as its entry point does, in this process."""
     out, err = Heard(), Heard()
-    patch.setattr(sys, "argv", ["lamppost", "report", "annual", *map(str, given)])
+    patch.setattr(sys, "argv", ["lamppost", "report", *map(str, given)])
     patch.setattr(sys, "stdout", out)
     patch.setattr(sys, "stderr", err)
     with pytest.raises(SystemExit) as exit_:
@@ -236,7 +238,7 @@ def refused(year: SimulatedYear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Run the command with changes, which must fail and leave nothing."""
 
     def fail(**changes: Any) -> tuple[int, str]:
-        code, out, err = run(monkeypatch, *words(year, **({"out": tmp_path / "out"} | changes)))
+        code, out, err = run(monkeypatch, "annual", *words(year, **({"out": tmp_path / "out"} | changes)))
         assert not (tmp_path / "out").exists()
         assert out == ""
         return code, err
@@ -333,3 +335,14 @@ def test_a_log_that_is_there_twice_does_not_count_twice(refused: Refused, year: 
 
     assert code == os.EX_USAGE
     assert "is there twice" in err
+
+
+def test_the_file_to_fill_in_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "notes.toml"
+
+    first, again = (run(monkeypatch, "notes", "--year", str(YEAR), "--out", path) for _ in range(2))
+
+    assert first[0] == 0
+    assert f"year = {YEAR}" in path.read_text()
+    assert again[0] == os.EX_USAGE
+    assert "exists already" in again[2]
