@@ -22,10 +22,7 @@ from agent.core.bundle import MAX_BUNDLE_BYTES, decode_bundle, encode_bundle
 from agent.core.policy.release import ROOT
 from agent.core.policy.words import write_instant
 from agent.errors import DocumentFormatError
-from provisioning.authority.published import (
-    ReleaseFiles,
-    parse_metadata,
-)
+from provisioning.authority.published import ReleaseFiles, parse_metadata
 
 DRAFT_KIND = "lamppost-draft"
 DRAFT_VERSION = 1

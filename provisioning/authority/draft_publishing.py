@@ -11,9 +11,7 @@ from agent.errors import RollbackError, SignatureError
 from provisioning.authority.cross_check import check_documents
 from provisioning.authority.draft import Draft, SignedRole, parse_role
 from provisioning.authority.draft_signing import CheckedDraft
-from provisioning.authority.published import (
-    PublishedCity,
-)
+from provisioning.authority.published import PublishedCity
 
 
 def refuse_incomplete(checked: CheckedDraft) -> None:

@@ -18,12 +18,7 @@ from agent.errors import BundleFormatError, PolicyError
 from provisioning.authority.cross_check import check_documents
 from provisioning.authority.draft import Draft
 from provisioning.authority.keys import KeyCard
-from provisioning.authority.published import (
-    PublishedCity,
-    delegations,
-    holder_of,
-    role_of,
-)
+from provisioning.authority.published import PublishedCity, delegations, holder_of, role_of
 from provisioning.authority.roles import needed_offices, next_role, plan_root, plan_targets, seat
 
 

@@ -15,14 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    bindparam,
-    create_engine,
-    event,
-    select,
-)
+from sqlalchemy import Connection, Row, bindparam, create_engine, event, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from agent.core.log.merkle import HASH_BYTES, Frontier

@@ -41,7 +41,7 @@ from provisioning.epochs.offering import MAX_OFFER_BYTES, dump_offer, parse_offe
 from provisioning.epochs.standing import Standing, published_recipients, standing, without_receipt
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
-from provisioning.evidence.export import Custodian
+from provisioning.evidence.order import Custodian
 from provisioning.release.asking import Clerk
 from provisioning.release.letters import MAX_LETTER_BYTES, Letter
 

@@ -28,9 +28,9 @@ from provisioning.evidence.chain import merge_cosignatures
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.credentials import LIFE, ROOT, Credential, make_credential, open_credential
 from provisioning.evidence.exhibit import Exhibit
-from provisioning.evidence.export import Custodian, Order, Sources
 from provisioning.evidence.export import export as make_export
 from provisioning.evidence.judging import Judgement, judge, kind_of, verdict
+from provisioning.evidence.order import Custodian, Order, Sources
 from provisioning.evidence.paper import printed
 from provisioning.evidence.statement import Statement
 from provisioning.footage.private_file import private_file

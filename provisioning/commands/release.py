@@ -29,7 +29,7 @@ from provisioning.authority.vault import open_vault
 from provisioning.clock import utc_now
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
-from provisioning.evidence.export import Custodian
+from provisioning.evidence.order import Custodian
 from provisioning.release import answering, asking, opening
 from provisioning.release.asking import Clerk, Wish
 from provisioning.release.letters import MAX_LETTER_BYTES

@@ -23,8 +23,9 @@ from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.credentials import make_credential
 from provisioning.evidence.exhibit import SEALED_PAPER, SEALED_REPORT, Exhibit
-from provisioning.evidence.export import Custodian, Order, Sources, export
+from provisioning.evidence.export import export
 from provisioning.evidence.judging import judge, verdict
+from provisioning.evidence.order import Custodian, Order, Sources
 from provisioning.evidence.statement import Statement
 from provisioning.footage.private_file import private_file
 

@@ -24,7 +24,7 @@ from provisioning.authority.cross_check import documents_of
 from provisioning.authority.vault import Vault
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog, Entry
-from provisioning.evidence.export import Custodian
+from provisioning.evidence.order import Custodian
 from provisioning.evidence.statement import StatedEntry, StatedSpan, write_moment
 from provisioning.footage.catalogue import FoundSegment, find_segments, read_blocks, select
 from provisioning.release.lawful import check_request, release_rule

@@ -35,7 +35,7 @@ from provisioning.epochs.holding import HELD_FOLDER, find_hold, held_segments, r
 from provisioning.epochs.making import Maker, check_approvals, offered_makers, own_makers, portions, quorum_maker
 from provisioning.epochs.offering import dump_offer, parse_offer
 from provisioning.epochs.standing import published_recipients, standing, without_receipt
-from provisioning.evidence.export import Custodian
+from provisioning.evidence.order import Custodian
 from provisioning.footage.catalogue import find_segments
 from provisioning.footage.opening import open_segment
 from provisioning.release.asking import Clerk

@@ -13,8 +13,9 @@ from provisioning.authority.city import read_city
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import ENTRIES, CityLog
 from provisioning.evidence.exhibit import Exhibit
-from provisioning.evidence.export import Custodian, export
+from provisioning.evidence.export import export
 from provisioning.evidence.judging import judge, kind_of, verdict
+from provisioning.evidence.order import Custodian
 from tests.fakes.documents import NOON
 from tests.fakes.exhibits import CUSTODIAN, PARTY, STRANGER, Pole, city_with_sharing, make_exhibit, order
 from tests.fakes.officials import official

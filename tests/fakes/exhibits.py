@@ -24,7 +24,8 @@ from provisioning.evidence.chain import merge_cosignatures
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.credentials import Credential
 from provisioning.evidence.exhibit import Exhibit
-from provisioning.evidence.export import Custodian, Order, Sources, export
+from provisioning.evidence.export import export
+from provisioning.evidence.order import Custodian, Order, Sources
 from provisioning.evidence.statement import Statement, sign_statement
 from tests.fakes.city import key_of
 from tests.fakes.documents import CAMERA, NOON, grant

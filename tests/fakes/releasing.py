@@ -18,7 +18,7 @@ from provisioning.authority.vault import DayKey, Vault, open_vault
 from provisioning.epochs.making import Maker, day_of, own_makers, quorum_maker
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
-from provisioning.evidence.export import Custodian
+from provisioning.evidence.order import Custodian
 from provisioning.release import answering, asking, opening
 from provisioning.release.asking import Clerk, Wish
 from tests.fakes.documents import CAMERA

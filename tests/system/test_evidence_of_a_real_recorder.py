@@ -16,8 +16,9 @@ from provisioning.demo.camera import DemoCamera
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.exhibit import Exhibit
-from provisioning.evidence.export import Custodian, Sources, export
+from provisioning.evidence.export import export
 from provisioning.evidence.judging import judge
+from provisioning.evidence.order import Custodian, Sources
 from tests.fakes.desk import keys_now
 from tests.fakes.documents import CAMERA
 from tests.fakes.exhibits import WITNESS, WITNESS_KEY, city_with_sharing, order

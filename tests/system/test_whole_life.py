@@ -45,8 +45,9 @@ from provisioning.epochs.destroying import destroy, plan, read_receipt
 from provisioning.epochs.holding import HELD_FOLDER, rewrap_held
 from provisioning.epochs.standing import published_recipients, without_receipt
 from provisioning.evidence.exhibit import Exhibit
-from provisioning.evidence.export import Custodian, Sources, export
+from provisioning.evidence.export import export
 from provisioning.evidence.judging import judge
+from provisioning.evidence.order import Custodian, Sources
 from provisioning.footage.catalogue import FoundSegment, find_segments
 from provisioning.footage.opening import open_segment
 from provisioning.release.opening import open_release
