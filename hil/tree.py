@@ -34,7 +34,7 @@ NOT_LOADED = (
 )  # fmt: skip
 FSTAB = """\
 LABEL=lamppost-root / ext4 noatime 0 1
-LABEL=lamppost-data /var/lib/lamppost ext4 noatime,nosuid,noexec,errors=remount-ro,nofail,x-systemd.device-timeout=900 0 2
+LABEL=lamppost-data /var/lib/lamppost ext4 noatime,noexec,errors=remount-ro,nofail,x-systemd.device-timeout=900 0 2
 """
 # As firmware-config has it, with more patience than a board needs.
 WATCHDOG = "[Manager]\nRuntimeWatchdogSec=60\n"
