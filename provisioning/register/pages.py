@@ -63,7 +63,7 @@ def changes_page(register: Register) -> bytes:
             "first. What permits is signed by several offices; what narrows, by one.",
             kind="lead",
         )
-        + '<p><a href="changes.atom">As a feed</a></p>'
+        + '<p><a href="changes.atom">As a feed</a></p><h2>Publications</h2>'
         + "".join(entries)
     )
     return framed(register, title="What changed", body=body)
