@@ -45,13 +45,13 @@ class FatPartition:
         if done.returncode:
             raise CardError(words("card.cannot_write", name=name, why=_said(done)), hint=words("card.still_in_hint"))
 
-    def _run(self, program: str, *words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         found = shutil.which(program)
         if found is None:
             raise missing(program, "mtools")
         try:
-            return subprocess.run(  # noqa: S603 - mtools, and words of our own
-                [found, "-i", self._place, *words],
+            return subprocess.run(  # noqa: S603 - mtools, and arguments of our own
+                [found, "-i", self._place, *arguments],
                 input=given,
                 capture_output=True,
                 timeout=_PATIENCE_S,
