@@ -15,7 +15,8 @@ from agent.core.enrolment.signs import Stage
 from agent.errors import CardError, LamppostError, UsageError
 from agent.link.enrol import Enrolment
 from provisioning import __main__ as lamppost
-from provisioning.enrolment.card import ORDER_FILE
+from provisioning.enrolment import fat
+from provisioning.enrolment.card import ORDER_FILE, Partition
 from provisioning.enrolment.flashing import flash
 from provisioning.enrolment.work_order import WorkOrder
 from tests.fakes.boot_images import PLACE, make_image, needs_mtools, read_from
@@ -168,3 +169,14 @@ def test_a_card_that_is_pulled_out_or_forgets_is_told_as_that(
 
     with pytest.raises(CardError, match=why):
         flash(image, device, lambda _: None)
+
+
+def test_a_reader_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = tmp_path / "mcopy"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(fat, "_PATIENCE_S", 0.2)
+
+    with pytest.raises(CardError, match="does not answer"):
+        fat.FatPartition(tmp_path / "card", Partition(offset_bytes=0, size_bytes=512)).write("name", b"")
