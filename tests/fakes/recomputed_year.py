@@ -80,7 +80,7 @@ def numbers_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[A
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from numbers_in(inner, (*path, index))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, int) and not isinstance(value, bool):
         yield path, value
 
 

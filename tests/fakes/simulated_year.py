@@ -24,6 +24,7 @@ from agent.core.log.checkpoint import Checkpoint, cosign_checkpoint, sign_checkp
 from agent.core.policy.charter import Charter, canonical_charter, parse_charter, read_charter_toml
 from agent.core.policy.decision import LiveView, Originals
 from agent.core.policy.documents import (
+    ALWAYS,
     Grant,
     Hold,
     Location,
@@ -46,7 +47,7 @@ from provisioning.authority.cross_check import path_of
 from provisioning.authority.draft import Draft
 from provisioning.authority.drafting import draft_documents, draft_succession
 from provisioning.evidence.city_log import CityLog
-from tests.fakes.documents import ALWAYS, CHARTERS, WIDE, grant, hold, restriction, revocation, waiver
+from tests.fakes.documents import CHARTERS, WIDE, grant, hold, restriction, revocation, waiver
 from tests.fakes.exhibits import WITNESS, WITNESS_KEY, MemoryKeyring
 from tests.fakes.officials import cards, signed_by
 
@@ -284,7 +285,7 @@ def _segment(
         yield begins + timedelta(seconds=closed / RATE_HZ), "mask-recovered", spans
     dropped = chance.choice((0, 0, 0, 7))
     digest = sha256(f"{pole.camera}{sequence}".encode()).hexdigest()
-    facts = {
+    facts: dict[str, Any] = {
         "file": f"{pole.camera}-{starts_at:%Y%m%dT%H%M%S.%fZ}-{sequence:08}.mp4.age",
         "sha256": digest,
         "size_bytes": frames * 900,
@@ -413,9 +414,15 @@ def grants() -> tuple[Grant, ...]:
         by_site.setdefault(pole.site, []).append(pole)
     made = [_grant(number, poles) for number, poles in enumerate(by_site.values(), start=1)]
     library = next(one for one in made if one.site.id == "central-library")
-    again = {"id": f"g-{YEAR}-{len(made) + 1:03}", "issued_at": SECOND_GRANT_AT, "starts_at": SECOND_GRANT_AT}
-    fields = {name: getattr(library, name) for name in Grant.model_fields}
-    return (*made, Grant(**{**fields, **again, "reason": "The reading room only, at half the rate.", "max_rate_hz": 8}))
+    fields: dict[str, Any] = {name: getattr(library, name) for name in Grant.model_fields}
+    fields |= {
+        "id": f"g-{YEAR}-{len(made) + 1:03}",
+        "issued_at": SECOND_GRANT_AT,
+        "starts_at": SECOND_GRANT_AT,
+        "reason": "The reading room only, at half the rate.",
+        "max_rate_hz": 8,
+    }
+    return (*made, grant(**fields))
 
 
 def _grant(number: int, poles: Sequence[Pole]) -> Grant:

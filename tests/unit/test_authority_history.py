@@ -26,7 +26,7 @@ def city(tmp_path: Path) -> CityFolder:
     enact(folder, restriction(), "police-chief", now=NOON - 5 * DAY)
     after = grant(id="g-2026-002", issued_at=SECOND, starts_at=SECOND)
     content = {"grants/g-2026-002.json": after.model_dump_json().encode()}
-    draft = draft_documents(read_city(folder), content, withdrawn=["grants/g-2026-001.json"], now=SECOND)
+    draft = draft_documents(read_city(folder), content, ("grants/g-2026-001.json",), now=SECOND)
     publish(folder, signed_by(draft, *APPROVING, root=read_city(folder).first_root, now=SECOND), now=SECOND)
     return folder
 
