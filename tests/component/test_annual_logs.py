@@ -17,7 +17,8 @@ from agent.core.log.note import VerifierKey
 from agent.errors import LogForkedError, LogGapError, UsageError
 from provisioning.annual.camera_year import Year
 from provisioning.annual.logs import LogCopy, copies_in, gathered_in, in_order
-from provisioning.backend.store import LogRecord, Store
+from provisioning.backend.records import LogRecord
+from provisioning.backend.store import Store
 from provisioning.backend.witness import Witness, add_leaves
 from provisioning.footage.accounting import Hole
 from tests.fakes.exhibits import WITNESS_KEY, MemoryKeyring

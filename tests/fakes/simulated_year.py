@@ -621,8 +621,8 @@ RELEASES: tuple[tuple[datetime, str, str, str], ...] = (
 def _keep_the_city_log(log: CityLog) -> None:
     log.append("evidence-exported", FOUNDED_AT, begun=0, case="C-01", statement_sha256="0" * 64)  # of an older year
     pending: list[tuple[datetime, str, dict[str, Any]]] = []
-    acts = [(at, "export", one) for one in EXPORTS for at in one[:1]]
-    acts += [(at, "release", one) for one in RELEASES for at in one[:1]]
+    acts: list[tuple[datetime, str, tuple[Any, ...]]] = [(one[0], "export", one) for one in EXPORTS]
+    acts += [(one[0], "release", one) for one in RELEASES]
     acts += [(on(month, 2, 3), "destroyed", ()) for month in range(2, 13)]
     for at, kind, one in sorted(acts, key=lambda act: act[0]):
         if kind == "export":
