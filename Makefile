@@ -13,7 +13,7 @@
 #   make models  fetch the net that sees people, by name, version and SHA-256
 #   make privacy how much of people can be seen in what is stored (ONLY=busy,empty PRIVACY="--seconds 30 --json FILE")
 #   make deb     the camera's package, dist/lamppost-agent_*.deb (SUITE=bookworm|trixie ARCH=amd64|arm64; both processors)
-#   make hil     the bench: the package installed and tried as it will die (TIER=nspawn|pi), as root
+#   make hil     the bench: the package installed and tried as it will die (TIER=nspawn|qemu|arm64|pi), as root
 #   make lock    renew the two lock files
 #   make clean   remove what the above made
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make hil TIER=nspawn`: what a tier needs, its tests, and the report. As root; the package must be in dist/.
+# `make hil TIER=nspawn|qemu|arm64|pi`: what a tier needs, its tests, and the report. As root; the package must be in dist/.
 set -eu
 cd "$(dirname "$0")/.."
 tier=${1:-nspawn}
@@ -17,27 +17,55 @@ if [ ! -e build/hil/site/.ready ] || [ hil/requirements.lock -nt build/hil/site/
 	touch build/hil/site/.ready
 fi
 
+# The newest package of an architecture.
+package() {
+	found=$(ls -t dist/lamppost-agent_*+deb13_"$1".deb 2>/dev/null | head -n 1)
+	[ -n "$found" ] || { say "error: no $1 package in dist/"; say "hint: make deb SUITE=trixie ARCH=$1"; exit 66; }
+	echo "$found"
+}
+
+needs() {
+	for program in "$@"; do
+		command -v "$program" >/dev/null || { say "error: $program is not here"; say "hint: README.md says what to install"; exit 69; }
+	done
+}
+
+[ "$tier" = pi ] || [ "$(id -u)" = 0 ] || { say "error: trees are made and disks mounted as root"; exit 77; }
+environment=hil/env/$tier.yaml
 case "$tier" in
 nspawn)
-	[ "$(id -u)" = 0 ] || { say "error: containers are booted as root"; exit 77; }
-	package=$(ls -t dist/lamppost-agent_*+deb13_"$(dpkg --print-architecture)".deb 2>/dev/null | head -n 1)
-	[ -n "$package" ] || { say "error: no package in dist/"; say "hint: make deb SUITE=trixie"; exit 66; }
-	PYTHONPATH=. "$python" -m hil.tree build/hil/trixie "$package"
-	tests=hil
+	needs mmdebstrap systemd-nspawn qemu-storage-daemon mosquitto mcopy ip
+	deb=$(package "$(dpkg --print-architecture)")
+	PYTHONPATH=. "$python" -m hil.tree build/hil/trixie "$deb"
+	tests="hil/test_units.py hil/test_sandbox.py hil/test_first_boot.py hil/test_power_cuts.py hil/test_replayed_cuts.py
+		hil/test_revoked.py hil/test_card.py hil/test_package.py hil/test_soak.py"
+	;;
+qemu)
+	needs mmdebstrap systemd-nspawn qemu-system-x86_64
+	deb=$(package amd64)
+	PYTHONPATH=. "$python" -m hil.tree --kernel build/hil/machine "$deb"
+	tests="hil/test_machine.py hil/test_power_cuts.py"
+	;;
+arm64)
+	needs mmdebstrap systemd-nspawn qemu-aarch64-static
+	deb=$(package arm64)
+	PYTHONPATH=. "$python" -m hil.tree --arch arm64 build/hil/arm64 "$deb"
+	environment=hil/env/nspawn.yaml
+	tests=hil/test_arm64.py
 	;;
 pi)
-	tests="hil/test_units.py hil/test_sandbox.py hil/test_power_cuts.py"
+	tests="hil/test_units.py hil/test_sandbox.py"
 	;;
 *)
-	say "error: there is no tier $tier yet"
-	say "hint: nspawn or pi; README.md says what the others will be"
+	say "error: there is no tier $tier"
+	say "hint: nspawn, qemu, arm64 or pi"
 	exit 64
 	;;
 esac
 
 status=0
 # shellcheck disable=SC2086 # a list of files
-PYTHONPATH=build/hil/site "$python" -m pytest -c hil/pytest.ini --lg-env "hil/env/$tier.yaml" \
+PYTHONPATH=build/hil/site "$python" -m pytest -c hil/pytest.ini --lg-env "$environment" \
 	--junitxml="$report/junit.xml" -o junit_logging=system-out $tests || status=$?
 PYTHONPATH=. "$python" -m hil.report "$report/junit.xml" "$report/index.html"
 [ ! -e build/hil/sandbox.json ] || PYTHONPATH=. "$python" -m hil.sandbox_table build/hil/sandbox.json systemd/README.md
