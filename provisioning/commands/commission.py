@@ -102,6 +102,7 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
                     words("commission.other", name=first.update.camera_id, camera=camera),
                     hint=words("commission.other_hint"),
                 )
+            bench.resume(first.update)
             _serve(side, bench, listening, until=first.update.until)
     for path in bench.written:
         sys.stdout.write(f"{path}\n")

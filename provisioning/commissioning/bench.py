@@ -1,20 +1,24 @@
 """What a technician leaves behind at the end of a window: proposals and one record, as files, signed."""
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from agent.core.messages.aiming import AimingUpdate
 from agent.core.policy.words import write_instant
 from agent.core.video import FrameSize
-from agent.errors import CommissioningFormatError
+from agent.errors import CommissioningFormatError, DocumentFormatError, SignatureError
 from provisioning.authority import files
 from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.camera_side import Seen
 from provisioning.commissioning.ground import MeasuredPoint
-from provisioning.commissioning.proposal import Difference, Proposal, make_proposal, view_of
+from provisioning.commissioning.proposal import Difference, Proposal, make_proposal, parse_proposal, view_of
 from provisioning.commissioning.record import Check, CommissioningRecord, checks_of, measured, zones_digest
+from provisioning.commissioning.signed import MAX_BYTES
 from provisioning.words import words
 
 # What a page may state of a proposal; the rest is the camera's to say, or the clock's.
@@ -49,7 +53,37 @@ class Bench:
         self._now = now
         self._ground = [point.model_dump(mode="json") for point in ground]
         self._proposal: Proposal | None = None
+        self._resumed: Path | None = None
         self.written: list[Path] = []
+
+    def resume(self, update: AimingUpdate) -> None:
+        """Go on from the proposal that this technician saved last, if the laptop died before the record was signed.
+
+        It counts only for this camera, over a picture of this shape, and under the documents of then. What cannot
+        be read is passed over: it is what drawing begins with, and nothing more.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        ours = re.compile(rf"{re.escape(update.camera_id)}-\d{{8}}T\d{{6}}Z\.(proposal|record)\.json")
+        saved = sorted(path for path in self._folder.glob("*.json") if ours.fullmatch(path.name))
+        if not saved or not saved[-1].name.endswith(".proposal.json"):  # none, or a record was signed after it
+            return
+        with contextlib.suppress(CommissioningFormatError, DocumentFormatError, SignatureError):
+            proposal, signed = parse_proposal(files.read_capped(saved[-1], max_bytes=MAX_BYTES))
+            signed.by(self._key.card)
+            now = (update.camera_id, update.width_px, update.height_px, update.rotation_degrees, update.policy_digest)
+            size = (proposal.width_px, proposal.height_px)
+            then = (proposal.camera, *size, proposal.view.rotation_degrees, proposal.policy_digest)
+            if then == now:
+                self._proposal, self._resumed = proposal, saved[-1]
+
+    def resumed(self) -> dict[str, Any] | None:
+        """Return what drawing goes on from, and the file it is in; None if it begins anew."""
+        if self._proposal is None or self._resumed is None:
+            return None
+        stated = self._proposal.stated()
+        return {"file": self._resumed.name, **{name: stated[name] for name in _DRAWN}}
 
     def propose(self, seen: Seen, stated: Mapping[str, Any]) -> dict[str, Any]:
         """Save what was drawn over the picture of now; return what would change."""

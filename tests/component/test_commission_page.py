@@ -21,7 +21,7 @@ from agent.core.messages.aiming import Act, AimingUpdate, Shown, ViewTold, ZoneT
 from agent.core.video import FrameSize
 from agent.core.zones import Zone
 from agent.errors import AimingRefusedError, SignatureError
-from provisioning.authority.keys import KeyCard
+from provisioning.authority.keys import KeyCard, OfficialKey
 from provisioning.commissioning.bench import Bench
 from provisioning.commissioning.camera_side import Seen
 from provisioning.commissioning.certificate import make_certificate
@@ -364,6 +364,40 @@ def test_a_proposal_is_signed_and_says_what_would_change(page: Opened) -> None:
     assert proposal.camera == "cam-07"
     assert proposal.view.aspect_width == 16
     signed.by(TECHNICIAN.card)
+
+
+def begun_again(out: Path, key: OfficialKey = TECHNICIAN, **changes: Any) -> dict[str, Any] | None:
+    bench = Bench(out, key, NOON, lambda: NOON)
+    bench.resume(update(**changes))
+    return bench.resumed()
+
+
+def test_what_was_saved_before_the_laptop_died_is_what_drawing_goes_on_from(page: Opened) -> None:
+    visitor = page.visitor()
+    visitor.enter()
+    assert visitor.ask("GET", "/api/view?after=0").stated()["proposal"] is None
+    file = visitor.ask("POST", "/api/proposal", drawn(LEFT, MORE, comment="A balcony.")).stated()["file"]
+
+    resumed = begun_again(page.out)
+
+    assert resumed is not None
+    assert resumed["file"] == file
+    assert [len(zone["polygon"]) for zone in resumed["zones"]] == [4, 4]
+    assert resumed["comment"] == "A balcony."
+    for other in ({"policy_digest": "6" * 64}, {"camera_id": "cam-08"}, {"width_px": 640}, {"rotation_degrees": 180}):
+        assert begun_again(page.out, **other) is None
+    assert begun_again(page.out, official("technician", who="somebody else")) is None
+    (page.out / file).write_bytes(b"half")
+    assert begun_again(page.out) is None
+
+
+def test_what_was_finished_is_not_gone_on_from(page: Opened) -> None:
+    visitor = page.visitor()
+    visitor.enter()
+    visitor.ask("POST", "/api/proposal", drawn(LEFT, MORE))
+    visitor.ask("POST", "/api/finish", {"remark": None})
+
+    assert begun_again(page.out) is None
 
 
 @pytest.mark.parametrize(

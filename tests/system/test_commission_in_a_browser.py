@@ -214,6 +214,32 @@ def test_a_phone_draws_with_a_finger_and_a_second_browser_is_turned_away(
         assert [answer and answer.status for answer in answers] == [403, 403]
 
 
+def test_a_laptop_that_died_goes_on_from_what_was_saved(
+    desk: Desk, who: Technician, chromium: "Browser", tmp_path: Path
+) -> None:
+    with commissioning(desk, who, chromium, tmp_path) as scene:
+        mounting = {"height_m": "4,5", "lens_degrees": "70", "tilt_degrees": "20", "nearest_m": "6", "farthest_m": "20"}
+        for name, value in mounting.items():
+            scene.page.fill(f"#m-{name}", value)
+        scene.draw(*WINDOW)
+        drawn = scene.corners()
+        file = scene.save()
+        scene.opened.process.kill()
+
+    with commissioning(desk, who, chromium, tmp_path) as scene:
+        scene.page.click("#tab-areas")
+        names = scene.page.eval_on_selector_all("#area-list input", "all => all.map(one => one.value)")
+        scene.page.click("#area-list li:nth-child(2) button")
+        again = scene.corners()
+        height = scene.page.input_value("#m-height_m")
+        told = scene.page.text_content("#saved")
+
+    assert names == ["left edge", "area 2"]
+    assert again == drawn
+    assert height == "4.5"
+    assert file.name in (told or "")
+
+
 def test_the_page_passes_axe_in_both_its_dresses(scene: Scene, tmp_path: Path) -> None:
     install(AXE, tmp_path / "npm")
     axe = (tmp_path / "npm/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")

@@ -82,6 +82,10 @@ class Desk(Protocol):
         """Sign and save the record; return what to tell. Raises CommissioningFormatError, StorageError."""
         ...
 
+    def resumed(self) -> dict[str, Any] | None:
+        """Return what drawing goes on from; None if it begins anew."""
+        ...
+
     def preview(self, seen: Seen) -> dict[str, Any]:
         """Return what the record would say now."""
         ...
@@ -196,7 +200,10 @@ class _Api:
         seen = await asyncio.to_thread(self._view.wait_newer, number, _WAIT_S)
         if self._view.over():
             return JSONResponse({"over": self._view.over()}, 410)
-        return JSONResponse({"number": number} if seen is None else told(seen, self._desk.preview(seen)))
+        if seen is None:
+            return JSONResponse({"number": number})
+        first = {"proposal": self._desk.resumed()} if number == 0 else {}
+        return JSONResponse({**told(seen, self._desk.preview(seen)), **first})
 
     async def picture(self, request: Request) -> Response:
         seen = self._view.latest()

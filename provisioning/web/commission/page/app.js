@@ -56,10 +56,26 @@ function show(update, bitmap) {
 
 // The areas in force are where drawing begins: a proposal states all there should be.
 function takeOver(update) {
-  if (imported || update.view === null) return;
+  if (imported) return;
+  if (update.proposal) { imported = true; goOnFrom(update.proposal); return; }
+  if (update.view === null) return;
   imported = true;
   if (update.view.rotation_degrees !== update.rotation_degrees || history.canUndo) return;
   history.now = { ...history.now, areas: update.zones.map(({ name, polygon }) => ({ name, points: polygon })) };
+  refresh();
+}
+
+// What was saved before the laptop died, or the cable was pulled.
+function goOnFrom(proposal) {
+  history.now = {
+    areas: proposal.zones.map(({ name, polygon }) => ({ name, points: polygon })),
+    lines: proposal.lines.map(({ name, start, end }) => ({ name, points: [start, end] })),
+  };
+  byId("statement").value = proposal.no_zones_statement ?? "";
+  byId("comment").value = proposal.comment ?? "";
+  for (const name of FIELDS) byId(`m-${name}`).value = proposal.mounting?.[name] ?? "";
+  byId("saved").replaceChildren(make("p", { textContent: text("resumed", proposal) }));
+  showMounting();
   refresh();
 }
 
