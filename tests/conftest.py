@@ -1,4 +1,4 @@
-"""How hypothesis runs, the same examples every time, never judged by the machine's speed; and one browser for all.
+"""How hypothesis runs, the same examples every time, never judged by the machine's speed; and what many tests share.
 
 `HYPOTHESIS_PROFILE=thorough pytest tests/unit/test_policy_laws.py` draws 10,000 examples a law.
 """
@@ -19,6 +19,16 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=50, suppress_health_check=QUIET)
 settings.register_profile("thorough", deadline=None, max_examples=10_000, suppress_health_check=QUIET)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+# Of a module, which makes its vaults once; only for those that ask: the tests of scrypt itself do not.
+@pytest.fixture(scope="module")
+def cheap_scrypt() -> Iterator[None]:
+    from provisioning.authority import vault as vaults  # noqa: PLC0415 - most tests have no vault
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vaults, "SCRYPT_LOG_N", 10)
+        yield
 
 
 # Of a module, not of the session: while Playwright runs, its event loop does too, and no other test could start one.

@@ -1,7 +1,7 @@
 """`lamppost release` and `lamppost epochs`, typed as their pages say: by five people on five machines."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from agent.errors import (
     WrongIdentityError,
 )
 from provisioning import __main__ as lamppost
-from provisioning.authority import vault as vaults
 from provisioning.authority.city import read_city
 from provisioning.authority.cross_check import documents_of
 from provisioning.authority.keys import KeyCard
@@ -35,19 +34,14 @@ from tests.fakes.footage import file_segment
 from tests.fakes.officials import official
 from tests.fakes.releasing import HOLDERS, PASSPHRASE, Releasing
 
+pytestmark = pytest.mark.usefixtures("cheap_scrypt")
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 SECOND = timedelta(seconds=1)
 BEGAN = NOW - 10 * SECOND
 SPAN = (f"{BEGAN + 3 * SECOND:%Y-%m-%dT%H:%M:%SZ}", f"{BEGAN + 5 * SECOND:%Y-%m-%dT%H:%M:%SZ}")
 KEY = ("--passphrase-file", "passphrase", "--yes")
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_scrypt() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vaults, "SCRYPT_LOG_N", 10)
-        yield
 
 
 @pytest.fixture(scope="module")

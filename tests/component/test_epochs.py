@@ -1,8 +1,7 @@
 """A day's key dies on time with a receipt; what is held stays open, exactly that, and dies with the hold."""
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,9 @@ from agent.errors import (
     SignatureError,
     StorageError,
     UsageError,
-    WrongIdentityError,
 )
 from provisioning.authority import vault as vaults
-from provisioning.authority.city import CityFolder, read_city, refresh
+from provisioning.authority.city import read_city, refresh
 from provisioning.authority.cross_check import documents_of
 from provisioning.authority.vault import DayKey, open_vault, recipient_of
 from provisioning.epochs import destroying
@@ -36,27 +34,21 @@ from provisioning.epochs.making import Maker, check_approvals, offered_makers, o
 from provisioning.epochs.offering import dump_offer, parse_offer
 from provisioning.epochs.standing import published_recipients, standing, without_receipt
 from provisioning.evidence.order import Custodian
-from provisioning.footage.catalogue import find_segments
-from provisioning.footage.opening import open_segment
 from provisioning.release.asking import Clerk
 from provisioning.release.letters import write_letter
+from tests.fakes import releasing
 from tests.fakes.documents import CAMERA, DAY, NOON, charter, grant, hold
 from tests.fakes.exhibits import APPROVING, city_with_sharing
 from tests.fakes.footage import file_segment
 from tests.fakes.officials import enact, official
 from tests.fakes.releasing import HOLDERS, PASSPHRASE, Releasing
 
+pytestmark = pytest.mark.usefixtures("cheap_scrypt")
+
 SECOND = timedelta(seconds=1)
 TODAY, TOMORROW = NOON.date(), (NOON + DAY).date()
 AFTER = NOON.replace(hour=0) + 31 * DAY  # the first instant after today's retention
 HELD = Span(starts_at=NOON + 4 * SECOND, ends_at=NOON + 8 * SECOND)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_scrypt() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vaults, "SCRYPT_LOG_N", 10)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +80,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desks(made: Path, tmp_path: Path) -> Releasing:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    return Releasing(tmp_path, CityFolder(path=tmp_path / "city"))
+    return Releasing.copied(made, tmp_path)
 
 
 @pytest.fixture
@@ -129,15 +120,8 @@ def kill(desks: Releasing, now: datetime, *, early: str | None = None, **more: A
 
 
 def opened(place: Path, identities: Sequence[Identity], *, headers: Path | None = None) -> list[int]:
-    """Return the sequence numbers of the masked segments that one of `identities` opens."""
-    numbers = []
-    for segment in find_segments(place, headers=headers).segments:
-        try:
-            open_segment(segment, identities)
-        except WrongIdentityError:
-            continue
-        numbers.append(segment.name.sequence)
-    return sorted(numbers)
+    """Return the sequence numbers of the segments that one of `identities` opens."""
+    return [name.sequence for name in releasing.opened(place, identities, headers=headers)]
 
 
 def kinds(desks: Releasing) -> list[str]:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -27,12 +26,8 @@ from agent.errors import (
     SignatureError,
     StorageError,
     UsageError,
-    WrongIdentityError,
 )
-from provisioning.authority import vault as vaults
-from provisioning.authority.city import CityFolder
 from provisioning.footage.catalogue import find_segments
-from provisioning.footage.opening import open_segment
 from provisioning.release.asking import read_request
 from provisioning.release.letters import Letter, read_letter, write_letter
 from provisioning.release.opening import open_release, record
@@ -45,18 +40,13 @@ from tests.fakes.documents import CAMERA, DAY, NOON, restriction
 from tests.fakes.exhibits import city_with_sharing
 from tests.fakes.footage import file_segment
 from tests.fakes.officials import enact, official
-from tests.fakes.releasing import HOLDERS, Releasing
+from tests.fakes.releasing import HOLDERS, Releasing, opened
+
+pytestmark = pytest.mark.usefixtures("cheap_scrypt")
 
 SECOND = timedelta(seconds=1)
 SPAN: dict[str, Any] = {"starts_at": NOON + 3 * SECOND, "ends_at": NOON + 5 * SECOND}
 LATER = NOON + timedelta(minutes=10)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cheap_scrypt() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vaults, "SCRYPT_LOG_N", 10)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desks(made: Path, tmp_path: Path) -> Releasing:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    return Releasing(tmp_path, CityFolder(path=tmp_path / "city"))
+    return Releasing.copied(made, tmp_path)
 
 
 @pytest.fixture
@@ -108,15 +97,8 @@ def says(desks: Releasing, letter: bytes) -> Letter[Request]:
 
 
 def opens(folder: Path, identities: list[Any]) -> set[str]:
-    """Return the segments below `folder` that one of `identities` opens."""
-    opened = set()
-    for segment in find_segments(folder).segments:
-        try:
-            open_segment(segment, identities)
-        except WrongIdentityError:
-            continue
-        opened.add(segment.name.file)
-    return opened
+    """Return the files below `folder` that one of `identities` opens."""
+    return {name.file for name in opened(folder, identities)}
 
 
 # --- enough of them -------------------------------------------------------------

@@ -4,6 +4,7 @@ Everybody's keys lie where they would: the vault at the custodian's, the key for
 each official's own folder. Tests lower the cost of scrypt before they make one.
 """
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Self
 
 from agent.core.policy.documents import EpochKeys
 from agent.core.sealing.recipients import Identity, PostQuantumIdentity, Recipient, parse_recipient
+from agent.core.segment_name import SegmentName
+from agent.errors import WrongIdentityError
 from provisioning.authority.city import CityFolder, read_city
 from provisioning.authority.compose import Act, compose, next_id
 from provisioning.authority.cross_check import documents_of
@@ -19,6 +22,8 @@ from provisioning.epochs.making import Maker, day_of, own_makers, quorum_maker
 from provisioning.evidence.authority import Authority
 from provisioning.evidence.city_log import CityLog
 from provisioning.evidence.order import Custodian
+from provisioning.footage.catalogue import find_segments
+from provisioning.footage.opening import open_segment
 from provisioning.release import answering, asking, opening
 from provisioning.release.asking import Clerk, Wish
 from tests.fakes.documents import CAMERA
@@ -27,6 +32,18 @@ from tests.fakes.officials import enact, official
 PASSPHRASE = "four words nobody joins"
 HOLDERS = ("city-manager", "police-chief", "custodian")
 ONE_DAY = timedelta(days=1)
+
+
+def opened(place: Path, identities: Sequence[Identity], *, headers: Path | None = None) -> list[SegmentName]:
+    """Return the segments below `place` that one of `identities` opens, in order."""
+    names = []
+    for segment in find_segments(place, headers=headers).segments:
+        try:
+            open_segment(segment, identities)
+        except WrongIdentityError:
+            continue
+        names.append(segment.name)
+    return sorted(names, key=lambda name: name.sequence)
 
 
 class Releasing:
@@ -56,6 +73,12 @@ class Releasing:
         for layer, makers in (("masked", masked), ("originals", sealed)):
             enact(city, desks._keys(layer, makers, days, now), "custodian", now=now)
         return desks
+
+    @classmethod
+    def copied(cls, made: Path, folder: Path) -> Self:
+        """Return copies of all machines, and of the footage beside them, for one test to work on."""
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        return cls(folder, CityFolder(path=folder / "city"))
 
     @property
     def vault(self) -> Vault:
