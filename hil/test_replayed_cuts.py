@@ -12,7 +12,7 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from agent.errors import LamppostError
 from agent.recorder.app import open_log, open_policy, open_ring
 from hil.logged_card import LoggedCard
 from hil.strategy import CameraStrategy
-from hil.write_log import Replay
+from hil.write_log import Replay, written
 from provisioning.clock import precise_now, wait
 from provisioning.demo.look import open_all
 from tests.fakes.desk import CAMERA
@@ -121,16 +121,38 @@ def watched(camera: CameraStrategy, card: LoggedCard) -> Iterator[Seen]:
 def replayed(camera: CameraStrategy, card: LoggedCard, seen: list[Seen], folder: Path) -> Iterator[Left]:
     """Yield what a card held after each of the cuts."""
     chance = random.Random(SEED)
-    instants = sorted(chance.choices(range(len(seen)), k=CUTS))
     root = folder / "root.json"
     root.write_bytes(camera.city.trusted_root)
     with card.log.open("rb") as log:
+        instants = sorted(instants_of(seen, [write.log_bytes for write in written(log)], chance), key=by_log)
+        log.seek(0)
         replay = Replay(log, card.base, chance)
         for instant in instants:
             cut = folder / "cut.img"
-            owed = replay.cut(seen[instant].log_bytes, cut)
+            owed = replay.cut(instant.log_bytes, cut)
             with mounted(cut, folder / "mnt") as place:
-                yield examined(camera, place, root, seen[instant], owed)
+                yield examined(camera, place, root, instant, owed)
+
+
+def instants_of(seen: list[Seen], writes: list[int], chance: random.Random) -> Iterator[Seen]:
+    """Yield when to cut: half by the clock, when the card mostly owes nothing, half between two writes.
+
+    Between two looks nobody knows the time of a write: what was known is from the look before, and the time from the
+    look after, so that what is lost is told rather too large.
+    """
+    for number in range(CUTS):
+        if number % 2:
+            log_bytes = chance.choice([at for at in writes if seen[0].log_bytes < at <= seen[-1].log_bytes])
+            before = max((one for one in seen if one.log_bytes <= log_bytes), key=by_log)
+            after = next(one for one in seen if one.log_bytes >= log_bytes)
+            yield replace(before, log_bytes=log_bytes, at=after.at)
+        else:
+            yield chance.choice(seen)
+
+
+def by_log(seen: Seen) -> int:
+    """Return how far the log was."""
+    return seen.log_bytes
 
 
 @contextlib.contextmanager
