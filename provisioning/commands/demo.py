@@ -42,7 +42,7 @@ def demo(
     for label, value in told.rows:
         table.add_row(label, value)
     console.print(table)
-    sys.stdout.write(f"{told.sheet}\n{told.movie}\n{told.evidence}\n{told.report}\n")
+    sys.stdout.write(f"{told.sheet}\n{told.movie}\n{told.evidence}\n{told.report}\n{told.register}\n")
 
 
 def _named(source: str) -> str:

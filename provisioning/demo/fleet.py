@@ -60,6 +60,11 @@ class DemoFleet:
         self._running = ExitStack()
 
     @property
+    def backend(self) -> Path:
+        """The backend's folder."""
+        return self._folder.path
+
+    @property
     def authority_file(self) -> Path:
         """What cameras trust."""
         return self._authority.root_file

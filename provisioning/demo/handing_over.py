@@ -30,6 +30,7 @@ from provisioning.evidence.statement import Statement
 from provisioning.footage.private_file import private_file
 
 CASE = "2026-CR-118"
+CITY_LOG = "city-log"  # its folder, beside the other things of the demo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def hand_over(
             identities=lambda: [city.identity],
             credential=lambda: credential,
         ),
-        city_log=CityLog(scratch / "city-log"),
+        city_log=CityLog(scratch / CITY_LOG),
         sources=_sources(camera, scratch / "witness"),
         out=out,
         now=now,

@@ -30,8 +30,9 @@ from provisioning.clock import precise_now, utc_now, wait
 from provisioning.demo.camera import CameraDidNotError, DemoCamera, Usage, children_usage
 from provisioning.demo.city import CAMERA, OTHER_CAMERA, WIDE, DemoCity
 from provisioning.demo.fleet import HOST, DemoFleet
-from provisioning.demo.handing_over import HandedOver, hand_over
+from provisioning.demo.handing_over import CITY_LOG, HandedOver, hand_over
 from provisioning.demo.look import KeptSegment, frame_at, open_all
+from provisioning.demo.publishing import publish_register
 from provisioning.demo.sheet import Moment, Picture, contact_sheet
 from provisioning.evidence.exhibit import STATEMENT
 from provisioning.footage.joining import Joiner
@@ -74,6 +75,7 @@ class Told:
         movie: All that was kept, MP4.
         evidence: The folder that was handed over.
         report: What its receiver reads, HTML.
+        register: The first page of the city's public register.
         rows: Label and value, for a table.
     """
 
@@ -81,6 +83,7 @@ class Told:
     movie: Path
     evidence: Path
     report: Path
+    register: Path
     rows: tuple[tuple[str, str], ...]
 
 
@@ -127,12 +130,15 @@ def play(out: Path, *, source: str, say: Callable[[RenderableType], None], nets:
         say("handing it to a prosecutor, who verifies it and opens the report")
         evidence, report = _fresh(out / "evidence"), out / "evidence-report.html"
         handed = hand_over(city, camera, kept, evidence, report, Path(scratch))
+        say("publishing what everyone may know, and verifying it")
+        register = publish_register(city, fleet.backend, Path(scratch) / CITY_LOG, out / "register")
         account = _account(camera, kept, lost, children_usage(), precise_now() - began)
         return Told(
             sheet=sheet,
             movie=movie,
             evidence=evidence,
             report=report,
+            register=register,
             rows=(*account, ("evidence", _evidence(handed))),
         )
 

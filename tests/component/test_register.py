@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from securesystemslib.signer import CryptoSigner
 
+from agent.core.policy.charter import canonical_charter
 from agent.core.policy.decision import Originals, PeopleMode
 from agent.core.policy.documents import Document, Retention, canonical_document
 from agent.core.policy.release import TIMESTAMP
 from agent.errors import BundleFormatError, LamppostError, LogError, PolicyError, RegisterError, UsageError
 from provisioning.authority.city import CityFolder, online_signer, publish, read_city
 from provisioning.authority.cross_check import path_of
-from provisioning.authority.drafting import draft_documents
+from provisioning.authority.drafting import draft_documents, draft_succession
 from provisioning.authority.extract import Precision
 from provisioning.register.claims import REGISTER, SIGNATURE, SignedRegister, digest, sign
 from provisioning.register.frame import said
@@ -32,7 +33,7 @@ from provisioning.register.machines import COLUMNS
 from provisioning.register.placing import place_register, read_register
 from provisioning.register.verifying import Verified, verify
 from tests.fakes.city import City
-from tests.fakes.documents import DAY, NOON, epochs, grant
+from tests.fakes.documents import DAY, NOON, charter, epochs, example_charter, grant
 from tests.fakes.officials import enact, signed_by
 from tests.fakes.registered import APPROVERS, LIBRARY, SECRETS, SOFTWARE, RegisteredCity, corner, registered_city
 
@@ -268,6 +269,23 @@ def _replace(city: RegisteredCity, old: str, new: Document) -> None:
     known = read_city(city.city)
     draft = draft_documents(known, {path_of(new): canonical_document(new)}, (f"grants/{old}.json",), now=NOON)
     publish(city.city, signed_by(draft, *APPROVERS, root=known.first_root), now=NOON)
+
+
+def test_a_revised_law_is_a_change_that_everybody_sees(city: RegisteredCity, tmp_path: Path) -> None:
+    known = read_city(city.city)
+    revised = charter(revision=2, freshness=example_charter().freshness.model_copy(update={"offline_for_days": 5}))
+    draft = draft_succession(known, (), canonical_charter(revised), now=NOON)
+    publish(city.city, signed_by(draft, *APPROVERS, root=known.first_root), now=NOON)
+
+    out = city.build(tmp_path / "out", now=NOON + timedelta(minutes=1))
+
+    assert verified(out).claims.snapshots[-1] == 11
+    told = sentences(out, "changes.html")
+    assert "The law is now revision 2." in told
+    assert told[told.index("7") : told.index("7") + 2] == ["7", "5"]
+    assert "A camera that has not heard of the city for 5 days goes dark (EX-1)." in sentences(out, "law.html")
+    latest = (out / "changes.html").read_text(encoding="utf-8").split("<article")[1]
+    assert "28 November 2026, 12:00 UTC" in latest  # also under another freshness, the snapshot tells when it was made
 
 
 # --- what is withheld ---------------------------------------------------------------
