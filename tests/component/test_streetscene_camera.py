@@ -189,5 +189,5 @@ def test_a_street_that_does_not_exist_cannot_be_opened(clock: HandClock) -> None
     with pytest.raises(CameraGoneError, match="carnival") as refusal:
         camera.open()
 
-    assert refusal.value.hint == "one of busy, empty, standing, night, rain"
+    assert refusal.value.hint == "one of busy, cyclists, empty, standing, night, rain"
     assert list(camera.frames()) == []

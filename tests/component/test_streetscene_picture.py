@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agent.adapters.street.figures import draw_person
 from agent.adapters.street.scenario import Conditions, Kind, Path, Person, Placement, Scenario, Waypoint, preset
 from agent.adapters.street.view import View
 from agent.adapters.streetscene import PRESET_NAMES, PRIVATE_ZONES, Street, StreetTruth
@@ -132,8 +133,21 @@ def test_the_busy_street_has_every_kind_of_figure_and_plates_to_read(busy: Stree
     kinds = {figure.kind for truth in truths for figure in truth.figures}
     plates = [v.plate_box for truth in truths for v in truth.vehicles if v.plate_box is not None]
 
-    assert kinds == set(Kind)
+    assert kinds == set(Kind) - {Kind.CYCLIST}
     assert max(box.right - box.left for box in plates) > 20
+
+
+def test_who_rides_has_a_bicycle_that_is_part_of_them() -> None:
+    sideways = Placement(x_m=-2.0, z_m=9.0, heading=(1.0, 0.0), speed_m_s=5.0, travelled_m=3.0)
+    rider = next(one for one in preset("cyclists").people if one.kind is Kind.CYCLIST)
+
+    wide = {}
+    for kind in (Kind.CYCLIST, Kind.WALKER):
+        drawn = draw_person(replace(rider, kind=kind), sideways, View.of(SIZE), (1.0, 1.0, 1.0)).sprite.cropped()
+        assert drawn is not None
+        wide[kind] = drawn.coverage.shape[1]
+
+    assert wide[Kind.CYCLIST] > 1.5 * wide[Kind.WALKER]
 
 
 def test_someone_stands_perfectly_still_for_two_minutes_from_the_first_frame(standing: Street) -> None:

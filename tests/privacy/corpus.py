@@ -61,7 +61,7 @@ class Film:
 def films(size: FrameSize) -> list[Film]:
     """Return all that can be played here."""
     busy = preset("busy")
-    streets = {name: preset(name) for name in ("busy", "empty", "standing", "night", "rain")}
+    streets = {name: preset(name) for name in ("busy", "cyclists", "empty", "standing", "night", "rain")}
     streets["shaking"] = replace(busy, name="shaking", conditions=replace(busy.conditions, shake_px=1.5))
     found = [_street(name, scenario, size) for name, scenario in streets.items()]
     if (SHARED / "vtest.avi").exists():

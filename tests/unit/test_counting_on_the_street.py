@@ -5,13 +5,12 @@ The boxes are what a net would draw around each figure, with a lower edge that t
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
 
-from agent.adapters.street.scenario import Body, Kind, Path, Person, Scenario, Vehicle, Waypoint, preset
+from agent.adapters.street.scenario import Body, Kind, Person, Vehicle, preset
 from agent.adapters.street.view import View
 from agent.core.counting import Cell, Counter, Mode
 from agent.core.ground import Ground, GroundPoint
@@ -40,17 +39,7 @@ def measured() -> Ground:
     return Ground([GroundPoint(at=seen(*each), metres=each) for each in places])
 
 
-def with_cyclists(street: Scenario) -> Scenario:
-    def ride(lane_m: float, kmh: float, phase_s: float, every_s: float) -> Path:
-        ways = (Waypoint(0, lane_m, 60.0), Waypoint(56 / kmh * 3.6, lane_m, 4.0))
-        return Path(waypoints=ways, starts_at_s=-phase_s, repeats_after_s=every_s)
-
-    paths = (ride(-1.2, 22, 9, 17), ride(-4.0, 15, 1, 31), ride(-0.8, 18, 5, 23))
-    riders = (Person(id=f"rider-{n}", kind=Kind.RUNNER, path=path, look_seed=1) for n, path in enumerate(paths))
-    return replace(street, people=(*street.people, *riders))
-
-
-STREET = with_cyclists(preset("busy"))
+STREET = preset("cyclists")
 
 
 def boxes(at_s: float, rng: Random) -> Iterator[Sighting]:
@@ -85,7 +74,7 @@ def framed(left: float, top: float, right: float, bottom: float, kind: Seen) -> 
 def mode_of(one: Person | Vehicle) -> Mode:
     if isinstance(one, Vehicle):
         return Mode.VEHICLE
-    return Mode.CYCLIST if one.id.startswith("rider") else Mode.PERSON
+    return Mode.CYCLIST if one.kind is Kind.CYCLIST else Mode.PERSON
 
 
 @pytest.fixture(scope="module")

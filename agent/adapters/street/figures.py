@@ -12,6 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from agent.adapters.street import bicycle
 from agent.adapters.street.brush import Bgr, Brush, Sprite, shade
 from agent.adapters.street.scenario import Kind, Person, Placement
 from agent.adapters.street.view import View
@@ -77,7 +78,7 @@ class Look:
             hair=pick(_HAIRS),
             hair_style=str(rng.choice(("short", "long", "bob", "cap", "short", "bun"))),
             top=pick(_TOPS),
-            coat=bool(rng.random() < 0.3) and person.kind not in (Kind.RUNNER, Kind.CHILD, Kind.SEATED),  # noqa: PLR2004 - three in ten
+            coat=bool(rng.random() < 0.3) and person.kind not in (Kind.RUNNER, Kind.CHILD, Kind.SEATED, Kind.CYCLIST),  # noqa: PLR2004 - three in ten
             trousers=pick(_TROUSERS),
             shoes=pick(_SHOES),
             accent=pick(_TOPS),
@@ -123,6 +124,11 @@ def _arm(shoulder: Joint, swing: float, bend: float, out: float) -> tuple[Joint,
 
 
 def pose_of(person: Person, placement: Placement) -> Pose:
+    """Return the pose of somebody who rides, walks, stands or sits."""
+    return _riding(placement.travelled_m) if person.kind is Kind.CYCLIST else _on_foot(person, placement)
+
+
+def _on_foot(person: Person, placement: Placement) -> Pose:
     """Return the pose: gait by distance covered, arms by what is carried."""
     moving = placement.speed_m_s > 0
     running = moving and person.kind in (Kind.RUNNER, Kind.CHILD)
@@ -172,6 +178,21 @@ def pose_of(person: Person, placement: Placement) -> Pose:
         hands=(arms[0][1], arms[1][1]),
         neck=(0.0, lean, pelvis + 0.56),
         head=(0.0, lean * 1.25 + 0.015, pelvis + 0.725),
+    )
+
+
+def _riding(travelled_m: float) -> Pose:
+    (left, right) = (bicycle.pedalling(side, travelled_m) for side in (0, 1))
+    return Pose(
+        hips=bicycle.HIPS,
+        knees=(left[0], right[0]),
+        ankles=(left[1], right[1]),
+        toes=(left[2], right[2]),
+        shoulders=bicycle.SHOULDERS,
+        elbows=bicycle.ELBOWS,
+        hands=bicycle.HANDS,
+        neck=bicycle.NECK,
+        head=bicycle.HEAD,
     )
 
 
@@ -246,6 +267,8 @@ class _Figure:
         if self.person.carries == "backpack" and facing:
             self.backpack()
         self.arm(far)
+        if self.person.kind is Kind.CYCLIST:
+            bicycle.draw_bicycle(self.limb, look.accent)
         self.legs(near, far)
         if look.hair_style == "long" and facing:
             self.long_hair()

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     STANDING = "standing"
     TURNING = "turning"
     SEATED = "seated"
+    CYCLIST = "cyclist"
 
 
 class Body(StrEnum):
@@ -291,6 +292,19 @@ def _busy(seed: int) -> Scenario:
     return Scenario(name="busy", people=_busy_people(rng), vehicles=_busy_vehicles(rng))
 
 
+def _cyclists(seed: int) -> Scenario:
+    """Return the busy street with three who ride on it, none of them where a vehicle drives then."""
+
+    def ride(lane_m: float, kmh: float, phase_s: float, every_s: float) -> Path:
+        ways = (Waypoint(0, lane_m, 55.0), Waypoint(51 / kmh * 3.6, lane_m, 4.0))
+        return Path(waypoints=ways, starts_at_s=-phase_s, repeats_after_s=every_s)
+
+    paths = (ride(-0.2, 22, 6, 17), ride(-3.9, 15, 9, 31), ride(-0.6, 18, 0, 23))
+    riders = (Person(id=f"rider-{n}", kind=Kind.CYCLIST, path=path, look_seed=n) for n, path in enumerate(paths))
+    busy = _busy(seed)
+    return replace(busy, name="cyclists", people=(*busy.people, *riders))
+
+
 def _standing(seed: int) -> Scenario:
     person = Person(id="standing", kind=Kind.STANDING, path=_still(-5.6, 9.5, 165, 120.0), look_seed=seed + 5)
     return Scenario(name="standing", people=(person,))
@@ -312,6 +326,7 @@ def _rain(seed: int) -> Scenario:
 
 _PRESETS = {
     "busy": _busy,
+    "cyclists": _cyclists,
     "empty": lambda _seed: Scenario(name="empty"),
     "standing": _standing,
     "night": _night,
@@ -321,7 +336,7 @@ PRESET_NAMES = tuple(_PRESETS)
 
 
 def preset(name: str, seed: int = 0) -> Scenario:
-    """Return a named scenario: busy, empty, standing, night or rain.
+    """Return a named scenario: busy, cyclists, empty, standing, night or rain.
 
     Raises:
         ValueError: There is no scenario of that name.
