@@ -38,7 +38,7 @@ nspawn)
 	deb=$(package "$(dpkg --print-architecture)")
 	PYTHONPATH=. "$python" -m hil.tree build/hil/trixie "$deb"
 	tests="hil/test_units.py hil/test_sandbox.py hil/test_first_boot.py hil/test_power_cuts.py hil/test_replayed_cuts.py
-		hil/test_revoked.py hil/test_card.py hil/test_package.py hil/test_soak.py"
+		hil/test_people.py hil/test_revoked.py hil/test_card.py hil/test_package.py hil/test_soak.py"
 	;;
 qemu)
 	needs mmdebstrap systemd-nspawn qemu-system-x86_64
