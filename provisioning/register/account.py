@@ -19,11 +19,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from agent.core.counting import Cell, Total, total
 from agent.core.layer import Layer
 from agent.core.log.leaf import Event
+from provisioning.backend.counts import row_of
 
 DAY = timedelta(days=1)
 _NOTHING = timedelta(0)
-# What a `counts` leaf says beside its cells; agent/recorder/counting_watch.py.
-_NO_CELLS = frozenset({"place", "interval_at", "interval_s", "watched_s", "suppressed_below"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,7 @@ class CountedDay:
             by itself.
         day: Which day.
         total: Of its quarters of an hour.
-        told: How many quarters told their number; of a mean, the total divided by it is the mean.
+        told: How many quarters told their number; of what is no sum, the total divided by it is the mean.
     """
 
     place: str
@@ -202,11 +201,12 @@ class _Sums:
             starts_at = midnight
 
     def _add_counts(self, event: Event) -> None:
-        day = (instant_of(event.facts.get("interval_at")) or event.at.astimezone(UTC)).date()
-        for what, count in event.facts.items():
-            if what not in _NO_CELLS and (count is None or isinstance(count, int)):
-                key = (str(event.facts.get("place")), what, day)
-                self.cells.setdefault(key, []).append(Cell(what=what, count=count))
+        row = row_of(event)
+        if row is None:
+            return
+        for what, count in row.cells.items():
+            key = (row.place, what, row.interval_at.date())
+            self.cells.setdefault(key, []).append(Cell(what=what, count=count))
 
     def _counted(self) -> Iterator[CountedDay]:
         for (place, what, day), of_the_day in sorted(self.cells.items()):

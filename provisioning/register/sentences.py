@@ -71,14 +71,7 @@ def _may(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
     yield "Picture", _picture(decision, grant)
     yield "Kept for", _kept(charter, camera)
     yield "Who may open it", f"Footage is sealed. It can be opened by: {_roles(charter, grant.recipients)}."
-    for number, sharing in enumerate(grant.sharing, start=1):
-        row = charter.row(sharing.row)
-        if row is not None:
-            what = listed(_SHOWN_IN_WORDS[one] for one in row.what)
-            said = f"With {row.shared_with}: {what}, on the basis of {words(sharing.basis)}; {row.condition}"
-            yield f"Shared ({number})", f"{said} ({row.clause})."
-    if not grant.sharing:
-        yield "Shared", "Footage is shared with nobody outside."
+    yield from _shared(charter, grant)
     if decision.live is LiveView.PUBLIC:
         yield "Live view", "Everybody may watch the masked picture live (SL-T2-5)."
     yield "Models", _models(camera)
@@ -253,6 +246,17 @@ def _use_title(charter: Charter, both: str) -> str:
     use = charter.use(use_id)
     titles = {} if use is None else {one.id: one.title for one in use.permissible}
     return titles.get(permissible, permissible)
+
+
+def _shared(charter: Charter, grant: Grant) -> Iterator[Said]:
+    if not grant.sharing:
+        yield "Shared", "Footage is shared with nobody outside."
+    for row in charter.sharing:
+        bases = [words(one.basis) for one in grant.sharing if one.row == row.id]
+        if bases:
+            what = listed(_SHOWN_IN_WORDS[one] for one in row.what)
+            said = f"With {row.shared_with}: {what}, on the basis of {listed(bases, 'or')}; {row.condition}"
+            yield f"Shared, {row.clause}", f"{said}."
 
 
 def _roles(charter: Charter, roles: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from html import escape
 
+from agent.core.counting import adds_up
 from agent.core.policy.documents import Grant
 from provisioning.register.claims import Attestation, ClaimedAccount, ClaimedCamera, counted_days
 from provisioning.register.drawings import draw_areas, draw_days
@@ -132,18 +133,19 @@ def _counts(account: ClaimedAccount) -> Iterator[str]:
     by_series: dict[tuple[str, str], dict[date, float]] = {}
     hidden: dict[tuple[str, str], int] = {}
     for one in counted_days(account):
+        if one.what.endswith("_most"):
+            continue  # the most at once in a quarter of an hour: neither its sum nor its mean says anything of a day
         key = (one.place, one.what)
         series = by_series.setdefault(key, {})
         hidden[key] = hidden.get(key, 0) + one.total.suppressed
         if one.told:
-            mean = one.what.endswith("_permille")
-            series[one.day] = one.total.at_least / one.told / 1000 if mean else one.total.at_least
+            series[one.day] = one.total.at_least if adds_up(one.what) else one.total.at_least / one.told
     if not by_series:
         return
     yield "<h3>What passed</h3>"
     yield statement(
-        "The camera counts and tells no person apart. A quarter of an hour with fewer than five is not told, not even "
-        "whether it was none.",
+        "The camera counts and tells no person apart. People are told in steps of five, downwards; a quarter hour "
+        "with fewer than five is not told, not even whether it was none.",
         kind="soft",
     )
     yield '<div class="plots">'
@@ -156,7 +158,7 @@ def _counts(account: ClaimedAccount) -> Iterator[str]:
             yield f"<p>{escape(named)}: always too few to tell.</p>"
             continue
         most = _round_up(max(series.values()))
-        unit = "on average" if what.endswith("_permille") else "a day"
+        unit = "a day" if adds_up(what) else ("km/h" if what.endswith("_kmh") else "on average")
         plot = draw_days(series, first, last, most=most, label=f"{named}, each day", unit=unit)
         yield f"<figure>{plot}<figcaption data-s>{escape(named)}{note}.</figcaption></figure>"
     yield "</div>"
@@ -301,11 +303,12 @@ def _hours(seconds: int) -> str:
 
 
 def _what(what: str) -> str:
-    """Return what is counted in words: "person_left_to_right" is "Person, left to right"."""
+    """Return what is counted in words: "person_left_to_right" is "Persons, left to right"."""
     kind, _, rest = what.partition("_")
-    if rest == "present_permille":
+    if rest.startswith("present"):
         return f"{kind.capitalize()}s present"
-    return f"{kind.capitalize()}s, {rest.replace('_', ' ')}"
+    speed = ", speed" if rest.endswith("_kmh") else ""
+    return f"{kind.capitalize()}s, {rest.removesuffix('_kmh').replace('_', ' ')}{speed}"
 
 
 def _round_up(value: float) -> float:

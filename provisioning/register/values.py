@@ -55,7 +55,8 @@ def pointed(stated: Any, pointer: str) -> str:  # noqa: ANN401 - JSON
 def _values(path: str, document: Document) -> Iterator[str]:
     stated = document.model_dump(mode="json")
     yield f'<h3 class="mono">{escape(path)}</h3><table>{heads("where", "what")}<tbody>'
-    for pointer in _SHOWN[stated["kind"]]:
+    models = [f"/models/{number}/sha256" for number, _ in enumerate(stated.get("models", ()))]
+    for pointer in (*_SHOWN[stated["kind"]], *models):
         yield (
             f'<tr><th scope="row" class="mono">{pointer}</th>'
             f'<td data-document="{escape(path)}" data-pointer="{pointer}">{escape(pointed(stated, pointer))}</td></tr>'

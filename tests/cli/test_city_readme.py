@@ -1,4 +1,4 @@
-"""What provisioning/README.md, and those of epochs and release, tell people to type exists, and its grant is one."""
+"""What provisioning/README.md and those of some of its parts tell people to type exists, and its grant is one."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from tests.fakes.officials import found
 
 PROVISIONING = Path(__file__).resolve().parents[2] / "provisioning"
 README = (PROVISIONING / "README.md").read_text(encoding="utf-8")
-OTHERS = [(PROVISIONING / part / "README.md").read_text(encoding="utf-8") for part in ("epochs", "release")]
+OTHERS = [(PROVISIONING / part / "README.md").read_text(encoding="utf-8") for part in ("epochs", "register", "release")]
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", "\n".join([README, *OTHERS]), re.MULTILINE | re.DOTALL)
 LINES = list(dict.fromkeys(line for language, block in BLOCKS if not language for line in block.splitlines()))
 

@@ -233,8 +233,8 @@ def _deeds(key: str) -> Sequence[Event]:
             frames = {"frames_stored": 52_200, "frames_failed_closed": 45 if hour == 3 else 0, "frames_dropped": 0}
             tell("segment-stored", end, file=f"{day}-{hour}.mp4.age", **span, **frames)
             busy = 8 + 6 * min(hour, 20 - hour) + 3 * day
-            told = {"person_left_to_right": None if hour < 3 else busy, "vehicle_left_to_right": busy * 3}
-            tell("counts", end, place="crossing at No. 14", interval_at=at.isoformat(), interval_s=900, **told)
+            told = {"person_left_to_right": None if hour < 3 else busy // 5 * 5, "vehicle_left_to_right": busy * 3}
+            tell("counts", end, place="crossing at No. 14", interval_at=at.isoformat(), watched_s=890, **told)
     tell("policy-applied", NOON - timedelta(minutes=3), bundle="0" * 64, release=9)
     return events
 
