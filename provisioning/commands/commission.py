@@ -31,8 +31,8 @@ from provisioning.commissioning import record as records
 from provisioning.commissioning.bench import Bench
 from provisioning.commissioning.camera_side import CameraSide, behind_ssh, here
 from provisioning.commissioning.certificate import make_certificate
-from provisioning.commissioning.ground import read_ground
 from provisioning.commissioning.signed import MAX_BYTES, SignedStatement
+from provisioning.commissioning.street import NOTHING_MEASURED, read_street
 from provisioning.screen import show_end
 from provisioning.ssh import Remembered, unreachable
 from provisioning.words import words
@@ -62,7 +62,7 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
     config: Annotated[Path | None, typer.Option(help=words("commission.options.config"), show_default=False)] = None,
     host: Annotated[str | None, typer.Option(help=words("commission.options.host"))] = None,
     out: Annotated[Path, typer.Option(help=words("commission.options.out"))] = Path(),
-    ground: Annotated[Path | None, typer.Option(help=words("commission.options.ground"))] = None,
+    street: Annotated[Path | None, typer.Option(help=words("commission.options.street"))] = None,
     listen: Annotated[str, typer.Option(help=words("commission.options.listen"))] = "127.0.0.1",
     port: Annotated[int, typer.Option(help=words("commission.options.port"), min=0, max=65_535)] = 0,
     minutes: Annotated[
@@ -78,7 +78,7 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
         raise UsageError(words("cable.which"), hint=words("commission.which_hint"))
     remembered = Remembered.of_camera(camera)
     child = here(config) if host is None and config is not None else behind_ssh(host or "", config, remembered)
-    measured = () if ground is None else read_ground(ground)
+    measured = NOTHING_MEASURED if street is None else read_street(street)
     with _bound(listen, port) as listening:  # before a window is opened that nobody could look through
         signer = open_key(key, desk.passphrase_from(passphrase_file))
         files.make_folder(out)
@@ -106,22 +106,26 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
             _serve(side, bench, listening, until=first.update.until)
     for path in bench.written:
         sys.stdout.write(f"{path}\n")
-    _end_screen(camera, bench.written)
+    _end_screen(camera, bench)
 
 
-def _end_screen(camera: str, written: list[Path]) -> None:
-    signed = any(path.name.endswith(".record.json") for path in written)
-    proposal = next((path for path in reversed(written) if path.name.endswith(".proposal.json")), None)
-    rows = [(words("commission.saved"), path.name) for path in written]
+def _end_screen(camera: str, bench: Bench) -> None:
+    proposal = next((path for path in reversed(bench.written) if path.name.endswith(".proposal.json")), None)
+    rows = [(words("commission.saved"), path.name) for path in bench.written]
     following = []
-    if not signed:
+    complete = bench.record is not None and bench.record.complete
+    if bench.record is None:
         rows.append(("", words("commission.no_record")))
+    elif not complete:
+        failed = ", ".join(check.what for check in bench.record.checks if not check.passed)
+        rows.append((words("commission.not_in_order"), failed))
+    if not complete:
         following.append(words("commission.next_again", camera=camera))
     if proposal is not None:
         following.append(words("commission.next_proposal", path=proposal))
-    if signed:
+    if complete:
         following.append(words("next.label", camera=camera))
-    show_end(words("commission.done", camera=camera), rows, following=following, good=signed)
+    show_end(words("commission.done", camera=camera), rows, following=following, good=complete)
 
 
 def _serve(side: CameraSide, bench: Bench, listening: socket.socket, *, until: datetime) -> None:
@@ -236,7 +240,8 @@ def _show(
 def _show_proposal(drawn: proposals.Proposal) -> None:
     rows = [(zone.name, words("commission.corners", count=len(zone.polygon))) for zone in drawn.zones]
     rows += [(line.name, words("commission.line")) for line in drawn.lines]
-    for point in drawn.ground:
+    rows += [(area.name, words("commission.area")) for area in drawn.street.areas]
+    for point in drawn.street.points:
         x, y = point.metres
         rows.append((f"{point.at[0]:.3f}, {point.at[1]:.3f}", words("commission.point", x=x, y=y)))
     columns = (words("commission.columns.name"), words("commission.columns.what"))

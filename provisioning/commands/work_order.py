@@ -11,7 +11,6 @@ import typer
 
 from agent.core.enrolment.claim import LONGEST_LIFE, Claim, Wifi
 from agent.core.enrolment.exchange import Place
-from agent.core.topics import CAMERA_ID
 from agent.errors import UsageError
 from provisioning.authority import desk, files
 from provisioning.authority.keys import open_key
@@ -72,11 +71,19 @@ def create(  # noqa: PLR0913 - one option for each word of a work order
         show_order(out, open_one, changed=False, as_json=as_json)
         return
     network = network_of(wifi, wifi_secret_file, in_code=wifi_secret_in_code)
-    claim = draw_claim(place, camera, site, board=board, wifi=network, in_code=wifi_secret_in_code, days=days,
-                       replaces=replaces)  # fmt: skip
-    if plan_only(camera, plan_of(claim, mounting, out), dry_run=dry_run, as_json=as_json):
+    drawn = draw_claim(
+        place,
+        camera,
+        site,
+        board=board,
+        wifi=network,
+        in_code=wifi_secret_in_code,
+        days=days,
+        replaces=replaces,
+    )
+    if plan_only(camera, plan_of(drawn, mounting, out), dry_run=dry_run, as_json=as_json):
         return
-    order = make_order(place, claim, mounting, key, passphrase_file=passphrase_file, wifi=network)
+    order = make_order(place, drawn, mounting, key, passphrase_file=passphrase_file, wifi=network)
     write_order(out, order)
     show_order(out, order, changed=True, as_json=as_json)
 
@@ -89,12 +96,7 @@ def list_orders(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption
         desk.write_json([_as_json(order, claim) for _, order, claim in found])
         return
     rows = ((order.camera_id, claim.site, f"{claim.expires_at:%Y-%m-%d}", _state(order)) for _, order, claim in found)
-    columns = (
-        words("work-order.columns.camera"),
-        words("work-order.columns.site"),
-        words("work-order.columns.until"),
-        words("work-order.columns.state"),
-    )
+    columns = [words(f"work-order.columns.{name}") for name in ("camera", "site", "until", "state")]
     desk.show_table(words("work-order.count", count=len(found)), columns, rows)
 
 
@@ -126,10 +128,8 @@ def draw_claim(  # noqa: PLR0913 - one parameter for each word of a claim
     """Return a new claim that nobody has signed, and the private half of its order's key.
 
     Raises:
-        UsageError: Site or fleet are not known, or the camera's name is none.
+        UsageError: Site or fleet are not known.
     """
-    if not CAMERA_ID.fullmatch(camera):
-        raise UsageError(words("work-order.no_camera_id", camera=repr(camera)))
     record, fleet, now = place.site(site), place.fleet(), utc_now()
     broker, enrol = fleet.addresses()
     private, public = new_order_key()

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from agent.errors import CommissioningFormatError, DocumentFormatError, Signatur
 from provisioning.authority import files
 from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.camera_side import Seen
-from provisioning.commissioning.ground import MeasuredPoint
 from provisioning.commissioning.proposal import Difference, Proposal, make_proposal, parse_proposal, view_of
 from provisioning.commissioning.record import Check, CommissioningRecord, checks_of, measured, zones_digest
 from provisioning.commissioning.signed import MAX_BYTES
+from provisioning.commissioning.street import NOTHING_MEASURED, MeasuredStreet
 from provisioning.words import words
 
 # What a page may state of a proposal; the rest is the camera's to say, or the clock's.
@@ -30,13 +30,14 @@ class Bench:
 
     Attributes:
         written: What was saved, in order.
+        record: What was signed at the end; None before.
 
     Args:
         folder: Where to.
         key: The technician's.
         opened_at: When the window was asked for.
         now: The wall clock.
-        ground: Points that were measured on the street, for each proposal.
+        street: What was measured on the street, for each proposal.
     """
 
     def __init__(
@@ -45,16 +46,17 @@ class Bench:
         key: OfficialKey,
         opened_at: datetime,
         now: Callable[[], datetime],
-        ground: Sequence[MeasuredPoint] = (),
+        street: MeasuredStreet = NOTHING_MEASURED,
     ) -> None:
         self._folder = folder
         self._key = key
         self._opened_at = opened_at
         self._now = now
-        self._ground = [point.model_dump(mode="json") for point in ground]
+        self._street = street.model_dump(mode="json")
         self._proposal: Proposal | None = None
         self._resumed: Path | None = None
         self.written: list[Path] = []
+        self.record: CommissioningRecord | None = None
 
     def resume(self, update: AimingUpdate) -> None:
         """Go on from the proposal that this technician saved last, if the laptop died before the record was signed.
@@ -96,7 +98,7 @@ class Bench:
         proposal = make_proposal(
             {
                 **_only(stated, _DRAWN),
-                "ground": self._ground,
+                "street": self._street,
                 "camera": update.camera_id,
                 "drawn_at": write_instant(now),
                 "width_px": update.width_px,
@@ -146,6 +148,7 @@ class Bench:
         path = self._name(update.camera_id, now, "record")
         files.write_whole(path, made.sign(self._key).dump())
         self._note(path)
+        self.record = made
         return {"file": path.name, "complete": made.complete, **self.preview(seen)}
 
     def preview(self, seen: Seen) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from agent.core.enrolment.claim import Address
 from agent.core.enrolment.exchange import Pem
 from agent.core.messages.wire import KIB, Message, Text
 from agent.core.policy.documents import Site
+from agent.core.topics import CAMERA_ID
 from agent.errors import MessageFormatError, StorageError, UsageError
 from provisioning.authority import files
 from provisioning.backend.ca import common_name
@@ -105,7 +106,13 @@ class DeskFolder:
         return self._keep(self.path / "sites" / f"{site.id}.json", written, mode=files.PUBLIC)
 
     def order_path(self, camera_id: str) -> Path:
-        """Return where a camera's work order lies."""
+        """Return where a camera's work order lies.
+
+        Raises:
+            UsageError: The camera's name is none.
+        """
+        if not CAMERA_ID.fullmatch(camera_id):
+            raise UsageError(words("work-order.no_camera_id", camera=repr(camera_id)))
         return self.path / "orders" / f"{camera_id}.order"
 
     def orders(self) -> Iterator[tuple[Path, WorkOrder]]:
