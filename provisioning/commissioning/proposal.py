@@ -14,7 +14,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from agent.core.ground import MOST_POINTS, Ground
 from agent.core.masking.blocks import BlockGrid, BlockMask
 from agent.core.places import Line
 from agent.core.policy.documents import MAX_ZONES, Coordinate, DrawnOver, PrivateZone
@@ -25,8 +24,8 @@ from agent.core.video import FrameSize
 from agent.errors import CommissioningFormatError
 from provisioning.authority.keys import OfficialKey
 from provisioning.commissioning.density import Mounting
-from provisioning.commissioning.ground import MeasuredPoint, ground_of
 from provisioning.commissioning.signed import SignedStatement
+from provisioning.commissioning.street import NOTHING_MEASURED, CountingArea, MeasuredStreet, ground_of
 
 KIND = "lamppost-proposal"
 MAX_LINES = 16
@@ -48,8 +47,8 @@ class CountingLine(Strict):
         return self
 
 
-def _is_empty(points: tuple[MeasuredPoint, ...]) -> bool:
-    return not points
+def _is_empty(street: MeasuredStreet) -> bool:
+    return street == NOTHING_MEASURED
 
 
 class Proposal(Strict):
@@ -65,7 +64,7 @@ class Proposal(Strict):
         no_zones_statement: Why there are none, where there are none (JC-12).
         lines: Counting lines; for the camera's configuration.
         mounting: As measured, or None.
-        ground: Points that somebody measured, for speeds; not spelled where there are none.
+        street: What was measured for counting; not spelled where nothing was.
         comment: To the officials, or None.
         policy_digest: Of the documents in force when it was drawn; empty before any.
     """
@@ -79,7 +78,7 @@ class Proposal(Strict):
     no_zones_statement: Text | None
     lines: Annotated[tuple[CountingLine, ...], Field(max_length=MAX_LINES)]
     mounting: Mounting | None
-    ground: Annotated[tuple[MeasuredPoint, ...], Field(max_length=MOST_POINTS, exclude_if=_is_empty)] = ()
+    street: Annotated[MeasuredStreet, Field(exclude_if=_is_empty)] = NOTHING_MEASURED
     comment: Text | None
     policy_digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
@@ -89,14 +88,13 @@ class Proposal(Strict):
             raise ValueError("no private area is drawn, and nothing says why there is none (JC-12)")
         if self.zones and self.no_zones_statement is not None:
             raise ValueError("private areas are drawn, and a statement says there are none (JC-12)")
-        for what, named in (("areas", self.zones), ("lines", self.lines)):
+        counted: list[CountingLine | CountingArea] = [*self.lines, *self.street.areas]
+        for what, named in (("areas", self.zones), ("lines", self.lines), ("places to count at", counted)):
             if len({one.name for one in named}) < len(named):
                 raise ValueError(f"two {what} have the same name")
         for zone in self.zones:
             if _area(zone.polygon) < _LEAST_AREA:
                 raise ValueError(f"area {zone.name!r} has next to no area")
-        if self.ground:
-            Ground([each.point() for each in self.ground])
         if self.grid().all():
             raise ValueError("the areas hide the whole picture; a camera that may see nothing is taken down instead")
         return self
@@ -145,22 +143,25 @@ class Proposal(Strict):
         )
 
     def counting_toml(self) -> str:
-        """Return the counting lines, and where the ground is if that is known, as a camera's configuration has them."""
-        if not self.lines:
-            return ""
+        """Return where it is counted, and where the ground is if that is known, as a camera's configuration has it."""
         lines = (
             f"[[counting.lines]]\nname = {_quoted(line.name)}\n"
             f"start = [{line.start[0]}, {line.start[1]}]\nend = [{line.end[0]}, {line.end[1]}]\n\n"
             for line in self.lines
         )
-        points = [each.point() for each in self.ground]
-        if not points and self.mounting is not None:
+        areas = (
+            f"[[counting.areas]]\nname = {_quoted(area.name)}\n"
+            f"polygon = [{', '.join(f'[{x}, {y}]' for x, y in area.polygon)}]\n\n"
+            for area in self.street.areas
+        )
+        points = [each.point() for each in self.street.points]
+        if self.lines and not points and self.mounting is not None:
             points = [*ground_of(self.mounting, self.size)]
         ground = (
             f"[[counting.ground]]\nat = [{x}, {y}]\nmetres = [{across_m}, {ahead_m}]\n\n"
             for (x, y), (across_m, ahead_m) in ((each.at, each.metres) for each in points)
         )
-        return "".join((*lines, *ground))
+        return "".join((*lines, *areas, *ground))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

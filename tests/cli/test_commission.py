@@ -29,9 +29,9 @@ from provisioning.authority.drafting import draft_documents
 from provisioning.authority.keys import KeyCard
 from provisioning.authority.trust import trust_city
 from provisioning.commissioning.density import Mounting
-from provisioning.commissioning.ground import ground_of, read_ground
 from provisioning.commissioning.proposal import Difference, Proposal, make_proposal
 from provisioning.commissioning.record import Check, CommissioningRecord
+from provisioning.commissioning.street import ground_of, read_street
 from tests.fakes.documents import CAMERA, WINDOWS, grant
 from tests.fakes.officials import enact, found, official, signed_by
 
@@ -294,10 +294,11 @@ MEASURED = [
     {"at": [0.3, 0.4], "metres": [-4.0, 18.0]},
     {"at": [0.7, 0.4], "metres": [4.0, 18.0]},
 ]
+PLAZA = {"name": "plaza", "polygon": [[0.2, 0.5], [0.6, 0.5], [0.6, 0.9], [0.2, 0.9]]}
 MOUNTING = {"height_m": 4.0, "tilt_degrees": 20, "lens_degrees": 66, "nearest_m": 5, "farthest_m": 20}
 
 
-@pytest.mark.parametrize("known", [{"ground": MEASURED}, {"mounting": MOUNTING}])
+@pytest.mark.parametrize("known", [{"street": {"points": MEASURED, "areas": [PLAZA]}}, {"mounting": MOUNTING}])
 def test_where_the_ground_is_known_the_cameras_configuration_gets_it(
     run: Run, tmp_path: Path, known: dict[str, Any]
 ) -> None:
@@ -308,14 +309,16 @@ def test_where_the_ground_is_known_the_cameras_configuration_gets_it(
 
     assert len(counting.ground) == 4
     counting_places(counting)
-    if "ground" in known:
+    if "street" in known:
+        assert [area.name for area in counting.areas] == ["plaza"]
+        assert "counting area" in run("commission", "show", path).output
         assert [{"at": list(each.at), "metres": list(each.metres)} for each in counting.ground] == MEASURED
         assert "on the ground at -2.0 m, 5.0 m" in run("commission", "show", path).output
 
 
 def test_a_proposal_without_measured_points_does_not_spell_them() -> None:
-    assert "ground" not in proposal().stated()
-    assert proposal(ground=MEASURED).stated()["ground"] == MEASURED
+    assert "street" not in proposal().stated()
+    assert proposal(street={"points": MEASURED}).stated()["street"] == {"points": MEASURED}
 
 
 @pytest.mark.parametrize(
@@ -324,13 +327,24 @@ def test_a_proposal_without_measured_points_does_not_spell_them() -> None:
 )
 def test_points_that_say_no_ground_make_no_proposal(points: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(CommissioningFormatError, match=said):
-        proposal(ground=points)
+        proposal(street={"points": points})
+
+
+@pytest.mark.parametrize("other", [{**PLAZA, "name": "half of it"}, {**PLAZA, "polygon": [[0, 0], [0.1, 0], [0, 0.1]]}])
+def test_counting_areas_that_overlap_or_share_a_name_make_no_proposal(other: dict[str, Any]) -> None:
+    with pytest.raises(CommissioningFormatError, match="overlap or have one name"):
+        proposal(street={"areas": [PLAZA, other]})
+
+
+def test_an_area_named_like_a_line_makes_no_proposal() -> None:
+    with pytest.raises(CommissioningFormatError, match="places to count at have the same name"):
+        proposal(street={"areas": [{**PLAZA, "name": "kerb"}]})
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[points]]\nat = [0.1, 0.9]\nmetres = [0, 0]\n", "at least 4"),
+        ("[[points]]\nat = [0.1, 0.9]\nmetres = [0, 0]\n", "1 ground points, expected 4"),
         ("points = 4", "valid tuple"),
         ("[[points", "is not TOML"),
         ("[[points]]\nat = [0.1, nan]\nmetres = [0, 0]\n" * 4, "points"),
@@ -341,7 +355,7 @@ def test_a_file_that_says_no_ground_opens_no_window(run: Run, tmp_path: Path, te
 
     with pytest.raises(CommissioningFormatError, match=said):
         run(
-            "commission", CAMERA, "--host", "cam", "--key", "k", "--out", tmp_path, "--ground", tmp_path / "street.toml"
+            "commission", CAMERA, "--host", "cam", "--key", "k", "--out", tmp_path, "--street", tmp_path / "street.toml"
         )
     assert [path.name for path in tmp_path.iterdir()] == ["street.toml"]
 
@@ -350,7 +364,7 @@ def test_a_file_of_points_is_read(tmp_path: Path) -> None:
     lines = "".join(f"[[points]]\nat = {each['at']}\nmetres = {each['metres']}\n" for each in MEASURED)
     (tmp_path / "street.toml").write_text(lines)
 
-    assert [point.model_dump(mode="json") for point in read_ground(tmp_path / "street.toml")] == MEASURED
+    assert read_street(tmp_path / "street.toml").model_dump(mode="json") == {"points": MEASURED}
 
 
 @given(

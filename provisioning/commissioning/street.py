@@ -1,25 +1,30 @@
-"""Where the ground is: as somebody measured it, or as it follows from how the camera hangs.
+"""What a technician measured on the street: where the ground is, and the areas in which it is counted how many are.
 
-Measured points are better: a tilt that is wrong by a degree makes twenty metres eighteen or twenty-three (at four
-metres' height), and every speed there with them. What follows from a mounting is a flat street, square to the camera.
+Without measured points the ground follows from how the camera hangs. Points are better: a tilt that is wrong by a
+degree makes twenty metres eighteen or twenty-three (at four metres' height), and every speed there with them. What
+follows from a mounting is a flat street, square to the camera.
 """
 
 import math
 import tomllib
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from agent.core.ground import FARTHEST_M, LEAST_POINTS, MOST_POINTS, Ground, GroundPoint
+from agent.core.ground import FARTHEST_M, MOST_POINTS, Ground, GroundPoint
+from agent.core.places import overlap
 from agent.core.policy.documents import Coordinate
 from agent.core.policy.refusals import first_problem
 from agent.core.policy.words import Strict
 from agent.core.video import FrameSize
+from agent.core.zones import Zone
 from agent.errors import CommissioningFormatError
 from provisioning.authority import files
 from provisioning.commissioning.density import Mounting
 
+MAX_AREAS = 16
 MAX_FILE_BYTES = 16 * 1024
 _LEAST_DEPTH_M = 2.0  # along the ground; less says nothing about a speed
 
@@ -37,27 +42,54 @@ class MeasuredPoint(Strict):
         return GroundPoint(at=self.at, metres=self.metres)
 
 
-class MeasuredGround(Strict):
-    """A file of points: `[[points]]`, each with `at` and `metres`."""
+class CountingArea(Strict):
+    """Where it is counted how many people and vehicles are present."""
 
-    points: Annotated[tuple[MeasuredPoint, ...], Field(min_length=LEAST_POINTS, max_length=MOST_POINTS)]
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    polygon: tuple[tuple[Coordinate, Coordinate], ...]
+
+    def zone(self) -> Zone:
+        """Return it as the camera has it."""
+        return Zone(name=self.name, polygon=self.polygon)
+
+
+def _is_empty(things: tuple[object, ...]) -> bool:
+    return not things
+
+
+class MeasuredStreet(Strict):
+    """A file: `[[points]]`, each with `at` and `metres`, and `[[areas]]`, each with `name` and `polygon`.
+
+    Neither is spelled where there are none.
+    """
+
+    points: Annotated[tuple[MeasuredPoint, ...], Field(max_length=MOST_POINTS, exclude_if=_is_empty)] = ()
+    areas: Annotated[tuple[CountingArea, ...], Field(max_length=MAX_AREAS, exclude_if=_is_empty)] = ()
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        Ground([each.point() for each in self.points])
+        if self.points:
+            Ground([each.point() for each in self.points])
+        zones = [each.zone() for each in self.areas]
+        for one, other in combinations(zones, 2):
+            if one.name == other.name or overlap(one, other):
+                raise ValueError(f"areas {one.name!r} and {other.name!r} overlap or have one name")
         return self
 
 
-def read_ground(path: Path) -> tuple[MeasuredPoint, ...]:
-    """Return the points of a file.
+NOTHING_MEASURED = MeasuredStreet()
+
+
+def read_street(path: Path) -> MeasuredStreet:
+    """Return what a file says.
 
     Raises:
-        CommissioningFormatError: They are none that say where the ground is.
+        CommissioningFormatError: It says no ground, or areas that are none.
         StorageError: It cannot be read.
     """
     raw = files.read_capped(path, max_bytes=MAX_FILE_BYTES)
     try:
-        return MeasuredGround.model_validate(tomllib.loads(raw.decode()), strict=False).points
+        return MeasuredStreet.model_validate(tomllib.loads(raw.decode()), strict=False)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CommissioningFormatError(f"{path.name} is not TOML: {error}") from error
     except ValidationError as error:
