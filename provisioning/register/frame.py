@@ -72,7 +72,7 @@ def statement(text: str, tag: str = "p", kind: str = "") -> str:
 def rows(said: Iterable[Said], kind: str = "") -> str:
     """Return labelled sentences."""
     inner = "".join(f"<dt>{escape(label)}</dt>{statement(text, 'dd')}" for label, text in said)
-    return f"<dl{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{inner}</dl>"
+    return f'<dl class="{kind}">{inner}</dl>' if kind else f"<dl>{inner}</dl>"
 
 
 def heads(*words: str) -> str:
@@ -87,15 +87,15 @@ def state_badge(state: str) -> str:
 
 
 def _check_box(up: str) -> str:
-    """Return the place where a page checks itself; without scripts it says how else."""
+    """Return the place where a page checks itself, and how it is checked where no script runs."""
     return (
-        '<div class="check" id="check"><h2>Check this page</h2>'
-        "<p>This page says what officials signed and the camera attested. Your browser can verify that: signatures, "
+        '<div class="check"><h2>Check this page</h2>'
+        "<p>This page says what officials signed and cameras attested. Your browser can verify that: signatures, "
         f'proofs, and every sentence. <a href="{up}proof.html">What is checked, and what it proves</a>.</p>'
         '<p><button type="button" id="check-now" hidden>Check this page</button></p>'
-        '<noscript><p class="soft">Scripts are off. At a terminal: '
-        '<span class="mono">lamppost register verify ADDRESS</span></p></noscript>'
-        '<p id="verdict" role="status"></p><ul id="checked"></ul></div>'
+        '<p id="verdict" role="status"></p><ul id="checked"></ul>'
+        '<p class="soft">At a terminal, also for pages on a disk: '
+        '<span class="mono">lamppost register verify PLACE</span></p></div>'
     )
 
 

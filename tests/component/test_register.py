@@ -27,6 +27,7 @@ from provisioning.authority.cross_check import path_of
 from provisioning.authority.drafting import draft_documents, draft_succession
 from provisioning.authority.extract import Precision
 from provisioning.register.claims import REGISTER, SIGNATURE, SignedRegister, digest, sign
+from provisioning.register.drawings import read_outline
 from provisioning.register.frame import said
 from provisioning.register.gathering import Sources, Wanted, gather
 from provisioning.register.machines import COLUMNS
@@ -344,6 +345,14 @@ def test_what_was_signed_before_there_were_extracts_is_refused_with_what_to_do(t
         gather(Sources(city=CityFolder(path=tmp_path)), wanted)
 
     assert refused.value.hint == "lamppost grant renew, for its role"
+
+
+@pytest.mark.parametrize(
+    "outline", [b"", b"{}", b'{"type":"Point","coordinates":[1,2]}', b'{"type":"Polygon","coordinates":[[1]]}']
+)
+def test_an_outline_that_draws_nothing_is_refused(outline: bytes) -> None:
+    with pytest.raises(UsageError, match="outline"):
+        read_outline(outline)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
