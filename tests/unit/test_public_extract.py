@@ -5,7 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tuf.api.metadata import Targets
 
+from agent.core.bundle import decode_bundle
 from agent.core.policy.decide import decide
 from agent.core.policy.decision import Decision, Originals, PeopleMode
 from agent.core.policy.documents import (
@@ -18,7 +20,19 @@ from agent.core.policy.documents import (
 )
 from agent.core.policy.verified import VerifiedDocuments
 from agent.errors import DocumentFormatError
-from provisioning.authority.extract import Precision, coarse, parse_extract, place_of, public_extract
+from provisioning.authority.draft import parse_role
+from provisioning.authority.drafting import draft_documents, draft_renewal
+from provisioning.authority.extract import (
+    EXTRACT_FIELD,
+    Precision,
+    coarse,
+    digest_of,
+    parse_extract,
+    place_of,
+    public_extract,
+)
+from provisioning.authority.published import verify_release
+from tests.fakes.city import City
 from tests.fakes.documents import (
     DAY,
     NOON,
@@ -39,6 +53,7 @@ GARDEN = PrivateZone(name="garden of Mrs Vega", polygon=((0.61, 0.52), (0.78, 0.
 SUSPENDED = restriction(
     id="r-3", narrows=(SuspendRecipient(what="recipient", holder="jo-vega"),), reason="Jo Vega left."
 )
+WAIVED, WAIVER = "waivers/w-2026-001.json", canonical_document(waiver())
 CITIES = {
     "a grant alone": (grant(), epochs()),
     "dark": (grant(), epochs(), restriction()),
@@ -170,3 +185,20 @@ def test_an_extract_that_says_more_is_refused() -> None:
 
     with pytest.raises(DocumentFormatError, match="beside"):
         parse_extract(json.dumps(stated | {"note": "true"}).encode())
+
+
+def test_whoever_signs_a_document_signs_its_extract_and_a_renewal_makes_up_for_it() -> None:
+    before = City()
+    before.put(grant())
+    before.put(epochs())
+    city = verify_release(decode_bundle(before.publish()), before.trusted_root)
+    path = "grants/g-2026-001.json"
+    assert city.delegated["grants"].signed.targets[path].custom is None
+
+    renewed = parse_role(draft_renewal(city, ("grants",), now=NOON).metadata["grants"], "grants").signed
+    signed = parse_role(draft_documents(city, {WAIVED: WAIVER}, now=NOON).metadata["waivers"], "waivers").signed
+
+    assert isinstance(renewed, Targets)
+    assert isinstance(signed, Targets)
+    assert renewed.targets[path].custom == {EXTRACT_FIELD: digest_of(public_extract(city.documents[path]))}
+    assert signed.targets[WAIVED].custom == {EXTRACT_FIELD: digest_of(public_extract(WAIVER))}
