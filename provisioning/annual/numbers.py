@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
+from agent.core.counting import adds_up
 from agent.core.policy.documents import Grant, Waiver
 from agent.core.policy.words import write_instant
 from provisioning.annual.camera_year import CameraYear, LogPart
@@ -17,6 +18,7 @@ from provisioning.annual.report import AnnualReport
 
 FORMAT = "lamppost-annual-report"
 VERSION = 1
+SPEED = "_kmh"  # how a cell ends that tells a mean speed, as a fact of the log
 
 Json = dict[str, object]
 
@@ -55,15 +57,21 @@ def as_text(report: AnnualReport) -> str:
 
 
 def counted_by_month(camera: CameraYear) -> Iterator[Json]:
-    """Yield what one camera counted, by place, what and month, as far as it may be told."""
+    """Yield what one camera counted, by place, what and month, as far as it may be told: sums, and mean speeds."""
     rows: dict[tuple[str, str, int], dict[str, int]] = {}
     for day in camera.account.counted:
-        row = rows.setdefault((day.place, day.what, day.day.month), {"at_least": 0, "suppressed": 0, "told": 0})
-        row["at_least"] += day.total.at_least
-        row["suppressed"] += day.total.suppressed
-        row["told"] += day.told
+        if adds_up(day.what) or day.what.endswith(SPEED):
+            row = rows.setdefault((day.place, day.what, day.day.month), {"at_least": 0, "suppressed": 0, "told": 0})
+            row["at_least"] += day.total.at_least
+            row["suppressed"] += day.total.suppressed
+            row["told"] += day.told
     for (place, what, month), row in sorted(rows.items()):
-        yield {"camera": camera.camera, "place": place, "what": what, "month": month, **row}
+        where: Json = {"camera": camera.camera, "place": place, "what": what, "month": month}
+        if what.endswith(SPEED):
+            mean = round(row["at_least"] / row["told"]) if row["told"] else None
+            yield {**where, "mean": mean, "suppressed": row["suppressed"], "told": row["told"]}
+        else:
+            yield {**where, **row}
 
 
 def _totals(report: AnnualReport) -> Json:

@@ -150,8 +150,8 @@ def _check(report: AnnualReport) -> str:
         " copy of the logs makes the same file again:</p>"
         f'<p class="check mono">lamppost report annual --year {report.year.number} --city CITY --logs LOGS --json</p>'
         "<p>Under “camera log” and “city log” stands what a machine added up; nobody typed it. A leaf is one signed"
-        " entry of a camera's log. A quarter of an hour in which fewer than five passed is not told, and counts as"
-        " none in a sum (SL-2.5).</p>"
+        " entry of a camera's log. Counts are in steps of five; a quarter of an hour in which fewer passed is not told,"
+        " and counts as none in a sum (SL-2.5).</p>"
     )
 
 

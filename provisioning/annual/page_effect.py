@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 
+from agent.core.counting import adds_up
 from provisioning.annual import plots
 from provisioning.annual.effect import Effect, Verdict
 from provisioning.annual.markup import (
@@ -22,8 +23,9 @@ from provisioning.annual.markup import (
     was,
 )
 from provisioning.annual.notes import Cost
-from provisioning.annual.numbers import counted_by_month
+from provisioning.annual.numbers import SPEED
 from provisioning.annual.report import AnnualReport
+from provisioning.register.account import CountedDay
 from provisioning.register.sentences import count, sentence, words
 
 # --- effect ---------------------------------------------------------------------
@@ -31,7 +33,7 @@ from provisioning.register.sentences import count, sentence, words
 
 def effect(report: AnnualReport) -> str:
     """Return whether each camera serves its purpose."""
-    heads = ("metric~", "came to#", "target#", "", "~", "from")
+    heads = ("metric~", "came to#", "target#", "held against it", "verdict~", "from")
     return (
         heading("Effect: whether each camera serves its purpose", "SL-2.5")
         + paragraph(
@@ -61,8 +63,8 @@ def _effect_row(one: Effect) -> tuple[object, ...]:
         value = f"at least {one.value:,}"
     drawn: object = ""
     if one.value is not None and one.target is not None and one.asked is not None:
-        reached, at_least = one.verdict is Verdict.REACHED, one.target.at_least is not None
-        drawn = Html(plots.bullet(one.value, one.asked, reached=reached, at_least=at_least))
+        colour = _COLOURS.get(one.verdict, plots.CLOSED)
+        drawn = Html(plots.bullet(one.value, one.asked, colour=colour, at_least=one.target.at_least is not None))
     return (
         sentence(words(one.metric)).rstrip("."),
         value,
@@ -83,6 +85,7 @@ def _target(one: Effect) -> str:
     return asked if bound == one.asked else f"{asked} ({bound:,} a year)"
 
 
+_COLOURS = {Verdict.REACHED: plots.GOOD, Verdict.MISSED: plots.GAP}
 _VERDICTS: Mapping[Verdict, object] = {
     Verdict.REACHED: Html('<span class="reached">reached</span>'),
     Verdict.MISSED: Html('<span class="missed">missed</span>'),
@@ -93,46 +96,62 @@ _VERDICTS: Mapping[Verdict, object] = {
 
 def counted(report: AnnualReport) -> str:
     """Return what passed, by month, with what may not be told left out."""
-    rows = [row for camera in report.cameras for row in counted_by_month(camera)]
+    rows = [day for camera in report.cameras for day in camera.account.counted]
     figures = [
         _figure(rows, kind, plural, colour)
-        for kind, plural, colour in (("vehicle", "vehicles", plots.HAVE), ("person", "people on foot", plots.GOOD))
+        for kind, plural, colour in (
+            ("vehicle", "vehicles", plots.HAVE),
+            ("cyclist", "cyclists", plots.CLOSED),
+            ("person", "people on foot", plots.GOOD),
+        )
     ]
     shown = [figure for figure in figures if figure]
     if not shown:
         return ""
-    return f'<h3>What passed, as far as it may be told</h3><div class="pair">{"".join(shown)}</div>' + source(
-        f"{FROM_CAMERAS}: sums of quarters of an hour, each suppressed by the camera where fewer than five"
-        " passed. The small bar below a month is the part of its quarters that may not be told"
+    return (
+        '<div class="keep"><h3>What passed, as far as it may be told</h3>'
+        f'<div class="pair">{"".join(shown)}</div>'
+        + source(
+            f"{FROM_CAMERAS}: sums of quarters of an hour. A camera tells each in steps of five, downwards, and not at"
+            " all where fewer passed. The small bar below a month is the part of its numbers that may not be told"
+        )
+        + "</div>"
     )
 
 
-def _figure(rows: Iterable[dict[str, object]], kind: str, plural: str, colour: str) -> str:
-    sums: dict[int, list[int]] = {}
-    for row in rows:
-        what, month = str(row["what"]), row["month"]
-        if what.startswith(f"{kind}_") and not what.endswith("_permille") and isinstance(month, int):
-            into = sums.setdefault(month, [0, 0, 0])
-            for place, name in enumerate(("at_least", "suppressed", "told")):
-                into[place] += int(str(row[name]))
-    if not sums:
+def _figure(rows: Iterable[CountedDay], kind: str, plural: str, colour: str) -> str:
+    mine = [row for row in rows if row.what.startswith(f"{kind}_")]
+    by_month: dict[int, list[CountedDay]] = {}
+    for row in mine:
+        if adds_up(row.what):
+            by_month.setdefault(row.day.month, []).append(row)
+    if not by_month:
         return ""
-    months = [
-        plots.Month(value=None)
-        if number not in sums
-        else plots.Month(value=sums[number][0], untold_ratio=sums[number][1] / max(sum(sums[number][1:]), 1))
-        for number in range(1, 13)
-    ]
-    total = sum(one[0] for one in sums.values())
-    untold, cells = sum(one[1] for one in sums.values()), sum(one[1] + one[2] for one in sums.values())
-    caption = f"At least {total:,} {plural}. {untold:,} of {cells:,} numbers are too small to tell."
-    label = f"{plural} by month: " + ", ".join(
-        f"{name} {month.value:,}"
-        for name, month in zip(plots.MONTH_NAMES, months, strict=True)
-        if month.value is not None
-    )
-    drawn = plots.month_columns(months, colour=colour, label=label)
+    months = [_month(by_month.get(number, ())) for number in range(1, 13)]
+    told, untold = (sum(of) for of in zip(*map(_told, by_month.values()), strict=True))
+    total = sum(month.value or 0 for month in months)
+    caption = f"At least {total:,} {plural}. {untold:,} of {told + untold:,} numbers are too small to tell."
+    speeds = [row for row in mine if row.what.endswith(SPEED) and row.told]
+    if speeds:
+        mean = sum(row.total.at_least for row in speeds) / sum(row.told for row in speeds)
+        caption += f" {mean:.0f} km/h on average, where it may be told."
+    named = zip(plots.MONTH_NAMES, months, strict=True)
+    label = ", ".join(f"{name} {month.value:,}" for name, month in named if month.value is not None)
+    drawn = plots.month_columns(months, colour=colour, label=f"{plural} by month: {label}")
     return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _month(rows: Sequence[CountedDay]) -> plots.Month:
+    if not rows:
+        return plots.Month(value=None)
+    told, untold = _told(rows)
+    return plots.Month(value=sum(row.total.at_least for row in rows), untold_ratio=untold / max(told + untold, 1))
+
+
+def _told(rows: Iterable[CountedDay]) -> tuple[int, int]:
+    """Return how many numbers were told, and how many were too small."""
+    numbers = [(row.told, row.total.suppressed) for row in rows]
+    return sum(told for told, _ in numbers), sum(untold for _, untold in numbers)
 
 
 # --- cost, and what follows -----------------------------------------------------
@@ -145,7 +164,8 @@ def cost(report: AnnualReport) -> str:
     if notes is None or notes.cost is None:
         return heading("Cost", "RB-7") + expected + blank("Hardware, licences, installation and storage, in the year.")
     sites = len({one.document.site.id for one in report.law.grants})
-    return heading("Cost", "RB-7") + expected + _cost_table(notes.cost, sites) + entered_source(notes)
+    told = heading("Cost", "RB-7") + expected + _cost_table(notes.cost, sites) + entered_source(notes)
+    return f'<section class="keep">{told}</section>'
 
 
 def _cost_table(told: Cost, sites: int) -> str:

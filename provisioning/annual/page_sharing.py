@@ -33,7 +33,7 @@ def sharing(report: AnnualReport) -> str:
         shared_with = words(one.row) if row is None else sentence(row.shared_with)
         clause = "" if row is None else row.clause
         rows.append((shared_with, clause, words(one.basis), one.exports, Html(plots.bar(one.exports, most))))
-    heads = ("with whom", "clause~", "legal basis", "exports#", "")
+    heads = ("with whom", "clause~", "legal basis", "exports#", "compared")
     refused = [f"{clause}: {number:,}" for clause, number in city.refused.items()]
     given_up = f" {count(city.given_up, 'export')} {was(city.given_up)} begun and given up." if city.given_up else ""
     live = [one.document.site.public_name for one in report.law.grants if one.document.live.value == "public"]

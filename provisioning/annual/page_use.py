@@ -177,7 +177,7 @@ def hidden(report: AnnualReport) -> str:
     drifted = sum(one.count("view-drifted") for one in report.cameras)
     moved = f"A camera noticed {times(drifted)} that its view had moved." if drifted else "No camera's view moved."
     shown = (
-        table(("why a camera hid everything", "pictures#", ""), rows, label="Pictures hidden whole, by reason")
+        table(("why a camera hid everything", "pictures#", "compared"), rows, label="Pictures hidden whole, by reason")
         + source(f"{FROM_CAMERAS}; by reason, pictures count of which nothing was stored, too")
         if rows
         else ""

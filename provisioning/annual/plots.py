@@ -17,7 +17,7 @@ MONTH_NAMES = (
 )  # fmt: skip
 _BAR_WIDTH, _BAR_HEIGHT = 300, 14
 _STEP, _SPARK_HEIGHT = 13, 26
-_COLUMN_WIDTH, _COLUMN_HEIGHT, _FOOT, _HEAD, _LEFT = 340, 140, 32, 14, 40
+_COLUMN_WIDTH, _COLUMN_HEIGHT, _FOOT, _HEAD, _LEFT = 280, 130, 32, 14, 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ def bar(value: float, most: float, *, colour: str = HAVE) -> str:
     )
 
 
-def bullet(value: int, asked: int, *, reached: bool, at_least: bool) -> str:
+def bullet(value: int, asked: int, *, colour: str, at_least: bool) -> str:
     """Return a bar with a mark where its target is; what is asked for lies to the right of the mark, or to its left."""
     most = max(value, asked, 1) * 1.15
     mark, width = (_share(each, most) * _BAR_WIDTH for each in (asked, value))
@@ -51,7 +51,7 @@ def bullet(value: int, asked: int, *, reached: bool, at_least: bool) -> str:
     return (
         f'<svg class="bar" viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" aria-hidden="true" preserveAspectRatio="none">'
         f'<rect {wanted} height="{_BAR_HEIGHT}" fill="{GROUND}"/>'
-        f'<rect y="3" width="{max(width, 1.5):.1f}" height="8" fill="{GOOD if reached else GAP}"/>'
+        f'<rect y="3" width="{max(width, 1.5):.1f}" height="8" fill="{colour}"/>'
         f'<rect x="{max(mark - 1, 0):.1f}" width="2" height="{_BAR_HEIGHT}" fill="{INK}"/></svg>'
     )
 
@@ -100,7 +100,7 @@ def _month(number: int, month: Month, *, base: float, step: float, most: int, co
         f'<rect x="{left:.1f}" y="{base - tall:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="{colour}">'
         f"<title>{name}: {said}; {month.untold_ratio:.0%} of its numbers are too small to tell</title></rect>"
         f'<text x="{left + width / 2:.1f}" y="{base + 13:.1f}" font-size="10" fill="{SOFT}" text-anchor="middle">'
-        f"{name[:3]}</text>"
+        f"{name[:1]}</text>"
         f'<rect x="{left:.1f}" y="{base + 20:.1f}" width="{width:.1f}" height="5" fill="{GROUND}"/>'
         f'<rect x="{left:.1f}" y="{base + 20:.1f}" width="{untold:.1f}" height="5" fill="{CLOSED}"/>'
     )

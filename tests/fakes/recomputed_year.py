@@ -216,17 +216,19 @@ def counted(name: str, lines: list[Line], since: datetime, until: datetime) -> l
         if line["kind"] == "counts" and since <= when(line) < until:
             month = datetime.fromisoformat(line["interval_at"]).month
             for what, number in line.items():
-                if what.startswith(("vehicle_", "person_")):
+                if what.endswith(
+                    ("_left", "_right", "_kmh")
+                ):  # passages and their speeds; means of presence are no sums
                     cells[line["place"], what, month].append(number)
-    return [
-        {
-            "month": month,
-            "at_least": sum(number for number in numbers if number is not None),
-            "suppressed": numbers.count(None),
-            "told": len(numbers) - numbers.count(None),
-        }
-        for (_, _, month), numbers in sorted(cells.items())
-    ]
+    rows = []
+    for (_, what, month), numbers in sorted(cells.items()):
+        told = [number for number in numbers if number is not None]
+        row = {"month": month, "suppressed": numbers.count(None), "told": len(told)}
+        if what.endswith("_kmh"):
+            rows.append({**row, "mean": round(sum(told) / len(told)) if told else None})
+        else:
+            rows.append({**row, "at_least": sum(told)})
+    return rows
 
 
 # --- the city -----------------------------------------------------------------

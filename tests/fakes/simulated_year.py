@@ -19,7 +19,7 @@ from typing import Any
 
 from agent.adapters.disk import Disk
 from agent.adapters.tile_log import TileLog
-from agent.core.counting import LEAST_PUBLISHED
+from agent.core.counting import LEAST_PUBLISHED, told
 from agent.core.log.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint
 from agent.core.policy.charter import Charter, canonical_charter, parse_charter, read_charter_toml
 from agent.core.policy.decision import LiveView, Originals
@@ -202,7 +202,9 @@ def _live(pole: Pole, place: Path, scale: Scale) -> Iterator[str]:
     for number, (since, until) in enumerate(spans, start=1):
         folder = place / (pole.camera if number == 1 else f"{pole.camera}-card-{number}")
         keyring = MemoryKeyring(sha256(f"{pole.camera} card {number}".encode()).digest())
-        with TileLog(folder, pole.camera, keyring, max_file_bytes=64 * 1024, disk=HastyDisk()) as log:
+        with TileLog(
+            folder, pole.camera, keyring, max_file_bytes=64 * 1024, keep_files=10_000, disk=HastyDisk()
+        ) as log:
             for at, kind, facts in sorted(_acts(pole, since, until, scale, str(log.key)), key=_when):
                 log.append(kind, at, **facts)
             log.publish()
@@ -320,15 +322,19 @@ def _counts(day: datetime, chance: random.Random) -> Iterator[_Act]:
     for quarter in range(96):
         at = day + quarter * QUARTER
         busy = max(0.02, 1 - abs(quarter - 56) / 48)
-        cells = {
+        passed = {
             "vehicle_left_to_right": int(chance.uniform(0, 160) * busy),
             "vehicle_right_to_left": int(chance.uniform(0, 150) * busy),
-            "person_left_to_right": int(chance.uniform(0, 24) * busy),
+            "cyclist_left_to_right": int(chance.uniform(0, 30) * busy),
+            "person_left_to_right": int(chance.uniform(0, 40) * busy),
         }
-        told: dict[str, Any] = {what: count if count >= LEAST_PUBLISHED else None for what, count in cells.items()}
-        told["vehicle_present_permille"] = int(chance.uniform(0, 4000) * busy) if busy > 0.3 else None
+        cells = {what: told(count) for what, count in passed.items()}
+        fast = {"vehicle_left_to_right_kmh": 46, "cyclist_left_to_right_kmh": 17}
+        for what, kmh in fast.items():
+            cells[what] = None if cells[what.removesuffix("_kmh")] is None else kmh + chance.randrange(-6, 7)
+        cells["vehicle_present_mean"] = int(4 * busy)
         facts = {"place": "stop line", "interval_at": at.isoformat(), "interval_s": 900, "watched_s": 900}
-        yield at + QUARTER, "counts", {**facts, "suppressed_below": LEAST_PUBLISHED, **told}
+        yield at + QUARTER, "counts", {**facts, "suppressed_below": LEAST_PUBLISHED, **cells}
 
 
 def _lose_text(folder: Path) -> None:
