@@ -15,8 +15,10 @@ from agent.core.enrolment.signs import Stage
 from agent.errors import CardError, LamppostError, UsageError
 from agent.link.enrol import Enrolment
 from provisioning import __main__ as lamppost
+from provisioning.commands import card
 from provisioning.enrolment import fat
 from provisioning.enrolment.card import ORDER_FILE, Partition
+from provisioning.enrolment.desk_folder import forget_secrets
 from provisioning.enrolment.flashing import flash
 from provisioning.enrolment.work_order import WorkOrder
 from tests.fakes.boot_images import PLACE, make_image, needs_mtools, read_from
@@ -122,6 +124,38 @@ def test_a_full_card_is_told_as_that(city: EnrollingCity, tmp_path: Path, run: R
 
     with pytest.raises(CardError, match=ORDER_FILE):
         run("--order", work_order(city, tmp_path / "cam.order", "full"), "--image", image, "--yes")
+
+
+@needs_mtools
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("image", "no partition that a camera starts from"),
+        ("size", "is smaller than"),
+        ("swapped", "another disk than a moment ago"),
+        ("used", "was carried out"),
+    ],
+)
+def test_what_would_come_to_nothing_is_refused_before_anything_is_erased(
+    city: EnrollingCity, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, wrong: str, why: str
+) -> None:
+    image = make_image(tmp_path / "image", *(() if wrong == "image" else ("cmdline.txt",)))
+    device = tmp_path / "sdx"
+    device.write_bytes(b"holiday pictures" * 1000)
+    size = 32_000_000_000
+    if wrong == "size":
+        monkeypatch.setattr("provisioning.enrolment.card.SMALLEST_BYTES", 1)
+    disk = {"path": str(device), "size": 1000 if wrong == "size" else size, "rm": True, "type": "disk"}
+    models = iter(["SD", "Backup" if wrong == "swapped" else "SD"])
+    monkeypatch.setattr(card, "describe_disks", lambda: {"blockdevices": [{**disk, "model": next(models)}]})
+    order = work_order(city, tmp_path / "cam.order", "refused")
+    if wrong == "used":
+        forget_secrets(order, now=city.now())
+
+    with pytest.raises(LamppostError, match=why):
+        run("--order", order, "--image", image, "--device", device, "--yes")
+
+    assert device.read_bytes() == b"holiday pictures" * 1000
 
 
 def test_this_machines_own_disk_is_refused(city: EnrollingCity, tmp_path: Path, run: Run) -> None:
