@@ -64,16 +64,26 @@ def read_outline(raw: bytes) -> tuple[tuple[Point, ...], ...]:
     return lines
 
 
-def draw_map(outline: Sequence[Sequence[Point]], pins: Sequence[Pin], *, label: str) -> str:
-    """Return the city with its sites."""
-    project = _projection([point for line in outline for point in line] + [(p.longitude, p.latitude) for p in pins])
+def draw_map(outline: Sequence[Sequence[Point]], pins: Sequence[Pin], more: Sequence[Point] = (), *, label: str) -> str:
+    """Return the city with its sites.
+
+    Args:
+        outline: Lines and rings, from `read_outline`.
+        pins: Sites that lead to their pages.
+        more: Where others are, as dots: a link for each of a thousand would be too heavy for an old phone.
+        label: What the map shows, for those who do not see it.
+    """
+    placed = [(pin.longitude, pin.latitude) for pin in pins]
+    project = _projection([*(point for line in outline for point in line), *placed, *more])
     land = "".join(_path(line, project) for line in outline if line[0] == line[-1])
     lines = "".join(_path(line, project) for line in outline if line[0] != line[-1])
-    dots = "".join(_pin(pin, project) for pin in pins)
+    dots = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in map(project, more))
+    linked = "".join(_pin(pin, project) for pin in pins)
     box = f"0 0 {project.width:.0f} {project.height:.0f}"
     return (
         f'<svg class="map" viewBox="{box}" role="group" aria-label="{escape(label)}">'
-        f'<path class="land" d="{land}"/><path class="line" d="{lines}"/>{dots}</svg>'
+        f'<path class="land" d="{land}"/><path class="line" d="{lines}"/>'
+        f'<path class="dots" d="{dots}"/>{linked}</svg>'
     )
 
 
@@ -203,11 +213,11 @@ def _path(line: Sequence[Point], project: _Projection) -> str:
 
 def _pin(pin: Pin, project: _Projection) -> str:
     x, y = project((pin.longitude, pin.latitude))
-    kind = "on" if pin.state == MAY_RECORD else "off"
+    kind = "pin on" if pin.state == MAY_RECORD else "pin"
+    named = f"{escape(pin.name)}: {escape(pin.state)}"
     return (
-        f'<a href="{escape(pin.link)}" class="pin {kind}" aria-label="{escape(pin.name)}: {escape(pin.state)}">'
-        f'<circle class="halo" cx="{x:.0f}" cy="{y:.0f}" r="12"/><circle cx="{x:.0f}" cy="{y:.0f}" r="6"/>'
-        f"<title>{escape(pin.name)}: {escape(pin.state)}</title></a>"
+        f'<a href="{escape(pin.link)}" class="{kind}" aria-label="{named}"><circle cx="{x:.0f}" cy="{y:.0f}" r="6"/>'
+        f"<title>{named}</title></a>"
     )
 
 

@@ -17,9 +17,8 @@ from provisioning.register.site_page import change_entry, site_link
 from provisioning.register.standing import SiteStanding
 
 _PROOF = resources.files("provisioning.web").joinpath("register/proof.html").read_text(encoding="utf-8")
-SITES_ON_A_PAGE = 200  # with a map of the city, 100 KB at most
+SITES_ON_A_PAGE = 120  # with as many pins on a map, and what checks it, 100 KB
 _LATEST = 4
-_PINS_MOST = 400
 
 
 def list_pages(register: Register, outline: bytes | None) -> Mapping[str, bytes]:
@@ -114,9 +113,11 @@ def _first(register: Register, outline: bytes | None) -> Iterator[str]:
     )
     drawn = ""
     if outline is not None and sites:
-        pins = [_pin(site) for site in sites[:_PINS_MOST]]
-        label = f"Map of {register.claims.city} with {count(len(pins), 'site')}"
-        map_of_sites = draw_map(read_outline(outline), pins, label=label)
+        pins = [_pin(site) for site in sites[:SITES_ON_A_PAGE]]
+        places = [site.site.location for site in sites[SITES_ON_A_PAGE:]]
+        more = [(place.longitude, place.latitude) for place in places]
+        label = f"Map of {register.claims.city} with {count(len(sites), 'site')}"
+        map_of_sites = draw_map(read_outline(outline), pins, more, label=label)
         drawn = f"<figure>{map_of_sites}<figcaption>{_told(register)} The list says the same.</figcaption></figure>"
     yield f'<div class="cols"><div>{drawn}</div><div><h2>Latest changes</h2>{"".join(_latest(register))}</div></div>'
     yield "<h2>Sites</h2>"

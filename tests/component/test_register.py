@@ -31,12 +31,23 @@ from provisioning.register.drawings import read_outline
 from provisioning.register.frame import said
 from provisioning.register.gathering import Sources, Wanted, gather
 from provisioning.register.machines import COLUMNS
+from provisioning.register.made_of import register_of
+from provisioning.register.pages import list_pages
 from provisioning.register.placing import place_register, read_register
 from provisioning.register.verifying import Verified, verify
 from tests.fakes.city import City
 from tests.fakes.documents import DAY, NOON, charter, epochs, example_charter, grant
 from tests.fakes.officials import enact, signed_by
-from tests.fakes.registered import APPROVERS, LIBRARY, SECRETS, SOFTWARE, RegisteredCity, corner, registered_city
+from tests.fakes.registered import (
+    APPROVERS,
+    LIBRARY,
+    OUTLINE,
+    SECRETS,
+    SOFTWARE,
+    RegisteredCity,
+    corner,
+    registered_city,
+)
 
 WEB = Path(__file__).resolve().parents[2] / "provisioning/web"
 CORNER = "sites/main-and-5th.html"
@@ -345,6 +356,22 @@ def test_what_was_signed_before_there_were_extracts_is_refused_with_what_to_do(t
         gather(Sources(city=CityFolder(path=tmp_path)), wanted)
 
     assert refused.value.hint == "lamppost grant renew, for its role"
+
+
+def test_the_first_page_of_a_city_with_a_thousand_sites_is_light(city: RegisteredCity) -> None:
+    wanted = Wanted(precision=Precision.EXACT, now=NOON, software=SOFTWARE, outline=OUTLINE)
+    register = register_of(gather(city.sources, wanted))
+    one = register.city.sites[1]
+    many = tuple(replace(one, site=one.site.model_copy(update={"id": f"site-{n}"})) for n in range(1_000))
+
+    pages = list_pages(replace(register, city=replace(register.city, sites=many)), OUTLINE)
+
+    beside = sum(len((WEB / name).read_bytes()) for name in ("register/check.js", "evidence/proofs.js"))
+    assert max(map(len, pages.values())) + beside <= FIRST_PAGE_BYTES
+    linked = [
+        site for page in pages.values() for site in re.findall(rb'<th scope="row"><a href="sites/(site-\d+)', page)
+    ]
+    assert len(linked) == len(set(linked)) == 1_000
 
 
 @pytest.mark.parametrize(
