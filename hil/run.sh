@@ -47,7 +47,7 @@ qemu)
 	tests="hil/test_machine.py hil/test_power_cuts.py"
 	;;
 arm64)
-	needs mmdebstrap systemd-nspawn qemu-aarch64-static
+	needs mmdebstrap systemd-nspawn qemu-aarch64-static arch-test
 	deb=$(package arm64)
 	PYTHONPATH=. "$python" -m hil.tree --arch arm64 build/hil/arm64 "$deb"
 	environment=hil/env/nspawn.yaml
