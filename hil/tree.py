@@ -32,6 +32,18 @@ NOT_LOADED = (
     "aesni_intel", "ghash_clmulni_intel", "sha512_ssse3", "sha256_ssse3", "sha1_ssse3", "crct10dif_pclmul", "cryptd",
     "intel_rapl_msr", "rapl", "virtio_rng",
 )  # fmt: skip
+# Of a Debian, what waits for a network that is not there, and what runs at three in the night.
+MASKED = (
+    "systemd-networkd.service",
+    "systemd-networkd.socket",
+    "systemd-networkd-wait-online.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "systemd-hwdb-update.service",
+)
 FSTAB = """\
 LABEL=lamppost-root / ext4 noatime 0 1
 LABEL=lamppost-data /var/lib/lamppost ext4 noatime,noexec,errors=remount-ro,nofail,x-systemd.device-timeout=900 0 2
@@ -94,6 +106,10 @@ def _make_image(tree: Path) -> None:
     }.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text, encoding="utf-8")
+    for unit in MASKED:
+        mask = tree / "etc/systemd/system" / unit
+        mask.unlink(missing_ok=True)
+        mask.symlink_to("/dev/null")
     (tree / "etc/machine-id").write_text("uninitialized\n")
     for kind in ("vmlinuz", "initrd"):
         (found,) = (tree / "boot").glob(f"{kind}*")
