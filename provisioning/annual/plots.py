@@ -17,7 +17,7 @@ MONTH_NAMES = (
 )  # fmt: skip
 _BAR_WIDTH, _BAR_HEIGHT = 300, 14
 _STEP, _SPARK_HEIGHT = 13, 26
-_COLUMN_WIDTH, _COLUMN_HEIGHT, _FOOT, _HEAD, _LEFT = 280, 130, 32, 14, 40
+_COLUMN_WIDTH, _COLUMN_HEIGHT, _FOOT, _HEAD, _LEFT = 230, 118, 32, 14, 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def month_columns(months: Sequence[Month], *, colour: str, label: str) -> str:
     )
     lines = "".join(
         f'<line x1="{_LEFT}" x2="{_COLUMN_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GROUND}"/>'
-        f'<text x="{_LEFT - 5}" y="{y + 3.5:.1f}" font-size="10" fill="{SOFT}" text-anchor="end">{number:,}</text>'
+        f'<text x="{_LEFT - 5}" y="{y + 3.5:.1f}" font-size="10" fill="{SOFT}" text-anchor="end">{_short(number)}</text>'
         for number, y in ((most, float(_HEAD)), (most // 2, (base + _HEAD) / 2))
     )
     return (
@@ -104,6 +104,11 @@ def _month(number: int, month: Month, *, base: float, step: float, most: int, co
         f'<rect x="{left:.1f}" y="{base + 20:.1f}" width="{width:.1f}" height="5" fill="{GROUND}"/>'
         f'<rect x="{left:.1f}" y="{base + 20:.1f}" width="{untold:.1f}" height="5" fill="{CLOSED}"/>'
     )
+
+
+def _short(number: int) -> str:
+    """Return a number of an axis in little room."""
+    return f"{number // 1000:,} k" if number >= 10_000 and number % 1000 == 0 else f"{number:,}"  # noqa: PLR2004 - 10 k
 
 
 def _share(value: float, most: float) -> float:
