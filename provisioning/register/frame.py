@@ -24,6 +24,7 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; script-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
+_UNSEEN = frozenset({"style", "script"})
 _VOID = frozenset({"meta", "link", "input", "br"})
 _BLOCKS = frozenset(
     {"title", "h1", "h2", "h3", "p", "dt", "dd", "li", "th", "td", "figcaption", "del", "ins", "summary"}
@@ -143,14 +144,18 @@ class _Blocks(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = [""]
+        self._unseen = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's
+        self._unseen = tag in _UNSEEN
         if tag in _BLOCKS:
             self.found.append("")
 
     def handle_endtag(self, tag: str) -> None:
+        self._unseen = False
         if tag in _BLOCKS:
             self.found.append("")
 
     def handle_data(self, data: str) -> None:
-        self.found[-1] = " ".join(f"{self.found[-1]} {data}".split())
+        if not self._unseen:
+            self.found[-1] = " ".join(f"{self.found[-1]} {data}".split())

@@ -168,9 +168,9 @@ def atom(register: Register) -> bytes:
 
 def shows_people(camera: CameraStanding) -> bool:
     """Return whether somebody can be made visible in what a camera keeps, by its grant or by what counts now."""
-    decision, grant = camera.decision, camera.grant
-    originals = Originals.SEALED in {grant.originals, decision.originals}
-    return originals or PeopleMode.HEADS in {grant.people, decision.people}
+    permitted, grant = camera.permitted, camera.grant
+    originals = Originals.SEALED in {grant.originals, permitted.originals}
+    return originals or PeopleMode.HEADS in {grant.people, permitted.people}
 
 
 def _elements(site: SiteStanding) -> Iterator[str]:
@@ -220,10 +220,10 @@ def _feature(register: Register, site: SiteStanding, camera: CameraStanding) -> 
             "lamppost_page": page,
             "lamppost_state": state_of(camera),
             "lamppost_precision_m": place.public_precision_m,
-            "lamppost_retention_days": camera.decision.retention.days,
+            "lamppost_retention_days": camera.permitted.retention.days,
             "lamppost_people": grant.people.value,
             "lamppost_originals": grant.originals.value,
-            "lamppost_biometrics_locked": camera.decision.biometrics_locked,
+            "lamppost_biometrics_locked": camera.permitted.biometrics_locked,
         },
     }
 
@@ -238,8 +238,8 @@ def _row(register: Register, site: SiteStanding, camera: CameraStanding) -> list
         *(record.id, record.public_name, camera.camera_id, place.latitude, place.longitude, place.public_precision_m),
         *(state_of(camera), grant.intended_use, "" if use is None else use.clause),
         " ".join(register.policy.signed_by[register.path_of(grant)]),
-        *(write_instant(grant.starts_at), write_instant(grant.ends_at), camera.decision.retention.days),
-        *(grant.people.value, grant.originals.value, grant.biometrics, str(camera.decision.biometrics_locked).lower()),
+        *(write_instant(grant.starts_at), write_instant(grant.ends_at), camera.permitted.retention.days),
+        *(grant.people.value, grant.originals.value, grant.biometrics, str(camera.permitted.biometrics_locked).lower()),
         *(len(camera.waivers), len(camera.restrictions), len(camera.holds)),
         *(("", "") if account is None else (write_instant(account.since), write_instant(account.until))),
         "" if account is None else account.recorded_s,
@@ -252,16 +252,16 @@ def _row(register: Register, site: SiteStanding, camera: CameraStanding) -> list
 
 def _camera(register: Register, camera: CameraStanding) -> dict[str, Any]:
     claimed = register.cameras.get(camera.camera_id)
-    decision = camera.decision
+    permitted = camera.permitted
     told = (may(register.charter, camera), may_not(register.charter, camera), standing_words(register.charter, camera))
     return {
         "camera": camera.camera_id,
         "state": state_of(camera),
         "permission": camera.grant.id,
-        "retention_days": decision.retention.days,
+        "retention_days": permitted.retention.days,
         "biometrics": camera.grant.biometrics,
-        "biometrics_locked": decision.biometrics_locked,
-        "private_areas": len(decision.zones) or len(camera.grant.zones),
+        "biometrics_locked": permitted.biometrics_locked,
+        "private_areas": len(permitted.zones) or len(camera.grant.zones),
         "models": [one.model_dump(mode="json") for one in camera.grant.models],
         "recipients": list(camera.grant.recipients),
         "sharing": [one.model_dump(mode="json") for one in camera.grant.sharing],

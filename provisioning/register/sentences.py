@@ -55,24 +55,24 @@ def reason_of(camera: CameraStanding) -> str:
 
 
 def _may(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
-    decision, grant = camera.decision, camera.grant
+    permitted, grant = camera.permitted, camera.grant
     use = charter.use(grant.intended_use)
     yield "Now", _now(camera, use)
     if use is not None:
         granted = [one.title for one in use.permissible if one.id in grant.permissible_uses]
         yield "Purpose", f"{use.title}: {listed(map(_lower, granted), 'or')} ({use.clause})."
-    more = sorted(set(decision.permissible_uses) - {f"{grant.intended_use}/{one}" for one in grant.permissible_uses})
+    more = sorted(set(permitted.permissible_uses) - {f"{grant.intended_use}/{one}" for one in grant.permissible_uses})
     if more:
         yield "More, for a while", f"A waiver adds: {listed(_use_title(charter, one) for one in more)}."
     yield "Hours", f"It may record {_hours(camera)}."
-    yield "People", _people(decision, camera)
+    yield "People", _people(permitted, camera)
     yield "Private areas", _areas(camera)
     yield "What is hidden", _originals(charter, camera)
-    yield "Picture", _picture(decision, grant)
+    yield "Picture", _picture(permitted, grant)
     yield "Kept for", _kept(charter, camera)
     yield "Who may open it", f"Footage is sealed. It can be opened by: {_roles(charter, grant.recipients)}."
     yield from _shared(charter, grant)
-    if decision.live is LiveView.PUBLIC:
+    if permitted.live is LiveView.PUBLIC:
         yield "Live view", "Everybody may watch the masked picture live (SL-T2-5)."
     yield "Models", _models(camera)
     yield "Reports", f"It must report {listed(map(words, grant.metrics))} (SL-2.5)."
@@ -89,7 +89,7 @@ def _may_not(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
     yield "Targeting", "It may not look for, follow or identify a person or a group (SL-2.2)."
     yield "Biometrics", biometrics(charter, camera)
     yield "Sound", "It may not record sound."
-    if camera.decision.live is LiveView.NONE:
+    if camera.permitted.live is LiveView.NONE:
         yield "Live viewing", "Nobody may watch it live."
     yield "Administrators", "Those who run the system may not open footage (SL-3.2)."
 
@@ -97,7 +97,7 @@ def _may_not(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
 def biometrics(charter: Charter, camera: CameraStanding) -> str:
     """Return the state of no-biometrics mode and whether it is locked on."""
     state = "It may not recognise faces or compute anything that identifies a person: no-biometrics mode is on"
-    if not camera.decision.biometrics_locked:
+    if not camera.permitted.biometrics_locked:
         return f"{state}."
     offices = listed(charter.title_of(office) for office in charter.approval.offices)
     return f"{state}, and an official has locked it on. Only {offices} together can lift the lock."
@@ -181,13 +181,13 @@ def _hours(camera: CameraStanding) -> str:
     return f"{hours}{also}{only}, by the city's clock" if hours != "day and night" or also or only else hours
 
 
-def _people(decision: Decision, camera: CameraStanding) -> str:
-    mode = decision.people if decision.recording or _counts_only(decision) else camera.grant.people
+def _people(permitted: Decision, camera: CameraStanding) -> str:
+    mode = permitted.people if permitted.recording or _counts_only(permitted) else camera.grant.people
     return f"Before anything is stored, {HIDDEN[mode]}."
 
 
 def _areas(camera: CameraStanding) -> str:
-    areas = len(camera.decision.zones) or len(camera.grant.zones)
+    areas = len(camera.permitted.zones) or len(camera.grant.zones)
     if not areas:
         return f"No private area is in view: {camera.grant.no_zones_statement}"
     filled = "is filled" if areas == 1 else "are filled"
@@ -196,8 +196,8 @@ def _areas(camera: CameraStanding) -> str:
 
 def _originals(charter: Charter, camera: CameraStanding) -> str:
     kept = camera.grant.originals
-    if camera.decision.recording:
-        kept = camera.decision.originals
+    if camera.permitted.recording:
+        kept = camera.permitted.originals
     if kept is Originals.NONE:
         return "What is hidden is not kept: nobody can bring it back."
     if charter.release is None:
@@ -211,15 +211,15 @@ def _originals(charter: Charter, camera: CameraStanding) -> str:
     )
 
 
-def _picture(decision: Decision, grant: Grant) -> str:
-    recording = decision.recording
-    height = decision.max_height_px if recording else grant.max_height_px
-    rate = decision.max_rate_hz if recording else grant.max_rate_hz
-    return f"At most {height} lines and {rate} pictures a second."
+def _picture(permitted: Decision, grant: Grant) -> str:
+    if _counts_only(permitted):
+        return "No picture is stored."
+    finest = permitted if permitted.recording else grant
+    return f"At most {finest.max_height_px} lines and {finest.max_rate_hz} pictures a second."
 
 
 def _kept(charter: Charter, camera: CameraStanding) -> str:
-    days = camera.decision.retention.days
+    days = camera.permitted.retention.days
     said = f"Footage is kept for {count(days, 'day')}, then its keys are destroyed and no copy opens any more"
     asked = camera.grant.retention
     if asked.basis is None or asked.ends_at is None or days <= charter.retention.default_days:

@@ -83,8 +83,8 @@ def _camera(register: Register, camera: CameraStanding, *, alone: bool) -> Itera
 
 
 def _areas(camera: CameraStanding) -> str:
-    zones = camera.decision.zones or tuple(zone.zone() for zone in camera.grant.zones)
-    view = camera.decision.view or camera.grant.view.view()
+    zones = camera.permitted.zones or tuple(zone.zone() for zone in camera.grant.zones)
+    view = camera.permitted.view or camera.grant.view.view()
     if not zones:
         return statement(f"No private area is in view. {camera.grant.no_zones_statement or ''}", kind="soft")
     told = f"{count(len(zones), 'private area')}, drawn coarsely on an outline, which is no picture of the place"

@@ -10,13 +10,28 @@ mean the same.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
 
 from agent.core.policy.charter import Charter
 from agent.core.policy.decision import Decision
-from agent.core.policy.documents import Grant, Hold, Restriction, Revocation, Site, Waiver
+from agent.core.policy.documents import (
+    ALWAYS,
+    EpochDay,
+    EpochKeys,
+    EpochRecipient,
+    Grant,
+    Hold,
+    Restriction,
+    Revocation,
+    Site,
+    Waiver,
+)
 from provisioning.authority.cross_check import AnyDocument
+from provisioning.authority.extract import A_HOLDER, STAND_IN
 from provisioning.authority.outlook import decision_at
+
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +41,8 @@ class CameraStanding:
     Attributes:
         camera_id: The camera.
         decision: What it may do at that moment.
+        permitted: What it may do whenever it may record: the same, as if it were within its hours, had its keys, and
+            were neither revoked nor restricted to darkness. A page made at night says what one made by day says.
         grant: The grant that counts for it then; the next or else the last one where none does.
         in_force: Whether that grant is in force.
         restrictions: Those that stand.
@@ -36,6 +53,7 @@ class CameraStanding:
 
     camera_id: str
     decision: Decision
+    permitted: Decision
     grant: Grant
     in_force: bool
     restrictions: tuple[Restriction, ...]
@@ -122,16 +140,69 @@ def _camera(
     mine = [one for one in grants if camera_id in one.cameras]
     in_force = next((one for one in mine if _within(one, at)), None)
     to_come = next((one for one in reversed(mine) if one.starts_at > at), None)
+    grant = in_force or to_come or mine[0]
     counting = [one for one in documents.values() if one.id in decision.sources]
     return CameraStanding(
         camera_id=camera_id,
         decision=decision,
-        grant=in_force or to_come or mine[0],
+        permitted=decision if decision.recording else _permitted(charter, documents, grant, camera_id, at),
+        grant=grant,
         in_force=in_force is not None,
         restrictions=tuple(one for one in counting if isinstance(one, Restriction)),
         waivers=tuple(one for one in counting if isinstance(one, Waiver)),
         holds=tuple(one for one in counting if isinstance(one, Hold)),
         revocations=tuple(one for one in counting if isinstance(one, Revocation)),
+    )
+
+
+def _permitted(
+    charter: Charter, documents: Mapping[str, AnyDocument], grant: Grant, camera_id: str, at: datetime
+) -> Decision:
+    at = min(max(at, grant.starts_at), grant.ends_at - SECOND)
+    bright = {path: lit for path, one in documents.items() if (lit := _lit(one)) is not None}
+    keys = {f"epochs/{layer}.json": _keys(charter, grant, at, layer) for layer in ("masked", "originals")}
+    return decision_at(charter, {**bright, **keys}, camera_id, at, at + charter.offline_for)
+
+
+def _lit(document: AnyDocument) -> AnyDocument | None:
+    """Return a document without what makes dark; None if nothing is left of it."""
+    match document:
+        case Grant():
+            return document.model_copy(update={"schedule": (ALWAYS,)})
+        case Restriction():
+            rest = tuple(one for one in document.narrows if one.what not in {"dark", "schedule"})
+            return document.model_copy(update={"narrows": rest}) if rest else None
+        case Revocation() | EpochKeys():
+            return None
+        case Waiver():
+            return None if document.widens.what == "schedule" else document
+        case Hold():
+            return document
+
+
+def _keys(charter: Charter, grant: Grant, at: datetime, layer: Literal["masked", "originals"]) -> EpochKeys:
+    """Return stand-ins for the keys of one day."""
+    roles = grant.recipients if layer == "masked" else grant.originals_recipients or grant.recipients
+    day = at.date()
+    return EpochKeys(
+        kind="epochs",
+        version=1,
+        id=f"stand-in-{layer}",
+        issued_by=charter.epochs.offices[0],
+        issued_at=at,
+        reason="Stands in for the keys of a day.",
+        starts_at=at,
+        ends_at=at + timedelta(days=1),
+        layer=layer,
+        keeps="default",
+        days=(
+            EpochDay(
+                day=day,
+                recipients=tuple(
+                    EpochRecipient(role=role, holder=A_HOLDER, recipient=STAND_IN, validated_on=day) for role in roles
+                ),
+            ),
+        ),
     )
 
 

@@ -31,6 +31,8 @@ from provisioning.register.made_of import city_name, register_of, timestamp_keys
 from provisioning.register.making import Files, ingredients_in, refuse_other_files, render
 from provisioning.register.sentences import count, day_and_time
 
+MOST_SHOWN = 300  # characters of a sentence that differs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
@@ -132,7 +134,7 @@ def _difference(name: str, found: bytes, expected: bytes) -> str:
         return f": line {line}"
     for one, other in zip_longest(texts(found), texts(expected), fillvalue=""):
         if one != other:
-            return f": it says “{one}” where they say “{other}”"
+            return f": it says “{one[:MOST_SHOWN]}” where they say “{other[:MOST_SHOWN]}”"
     return ": its words are the same, something else is not"
 
 

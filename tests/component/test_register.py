@@ -19,7 +19,14 @@ from securesystemslib.signer import CryptoSigner
 
 from agent.core.policy.charter import canonical_charter
 from agent.core.policy.decision import Originals, PeopleMode
-from agent.core.policy.documents import Document, Retention, canonical_document
+from agent.core.policy.documents import (
+    WEEKDAYS,
+    Document,
+    NarrowSchedule,
+    Opening,
+    Retention,
+    canonical_document,
+)
 from agent.core.policy.release import TIMESTAMP
 from agent.errors import BundleFormatError, LamppostError, LogError, PolicyError, RegisterError, UsageError
 from provisioning.authority.city import CityFolder, online_signer, publish, read_city
@@ -36,7 +43,7 @@ from provisioning.register.pages import list_pages
 from provisioning.register.placing import place_register, read_register
 from provisioning.register.verifying import Verified, verify
 from tests.fakes.city import City
-from tests.fakes.documents import DAY, NOON, charter, epochs, example_charter, grant
+from tests.fakes.documents import DAY, NOON, charter, epochs, example_charter, grant, restriction, revocation
 from tests.fakes.officials import enact, signed_by
 from tests.fakes.registered import (
     APPROVERS,
@@ -281,6 +288,30 @@ def _replace(city: RegisteredCity, old: str, new: Document) -> None:
     known = read_city(city.city)
     draft = draft_documents(known, {path_of(new): canonical_document(new)}, (f"grants/{old}.json",), now=NOON)
     publish(city.city, signed_by(draft, *APPROVERS, root=known.first_root), now=NOON)
+
+
+@pytest.mark.parametrize("why", ["revoked", "dark", "night"])
+def test_what_makes_a_camera_dark_changes_no_other_sentence(why: str, city: RegisteredCity, tmp_path: Path) -> None:
+    night = (Opening(days=WEEKDAYS, opens="22:00", closes="23:00"),)
+    documents: dict[str, Document] = {
+        "revoked": revocation(issued_by="police-chief"),
+        "dark": restriction(id="r-2026-009", issued_by="city-manager", reason="Asked for."),
+        "night": restriction(
+            id="r-2026-009",
+            issued_by="city-manager",
+            reason="Asked for.",
+            narrows=(NarrowSchedule(what="schedule", schedule=night),),
+        ),
+    }
+    office = {"revoked": "police-chief"}.get(why, "city-manager")
+    enact(city.city, documents[why], office)
+
+    out = city.build(tmp_path / "out", now=NOON + timedelta(minutes=1))
+
+    latest = json.loads((out / "sites/main-and-5th.json").read_bytes())["changes"][0]
+    about = {one["about"] for one in latest["differences"]}
+    own = {"revoked": "Revocation v-2026-001"}.get(why, "Restriction r-2026-009")
+    assert about == {"Now", own, *(["Hours"] if why == "night" else [])}
 
 
 def test_a_revised_law_is_a_change_that_everybody_sees(city: RegisteredCity, tmp_path: Path) -> None:
