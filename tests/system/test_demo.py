@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import av
@@ -13,9 +14,11 @@ import pytest
 from agent.adapters.streetscene import PRIVATE_ZONES
 from agent.core.masking.blocks import FILL_Y
 from provisioning.clock import precise_now
-from provisioning.demo.city import GARDEN, GRANT
+from provisioning.demo.city import CAMERA, GARDEN, GRANT, OTHER_CAMERA
 from provisioning.evidence.exhibit import Exhibit
 from provisioning.evidence.judging import judge, verdict
+from provisioning.register.placing import read_register
+from provisioning.register.verifying import verify
 
 DEADLINE_S = 600  # a minute here; an upper bound for a machine that does ten other things
 
@@ -39,7 +42,7 @@ def test_the_demo_leaves_a_sheet_and_a_movie_in_which_private_windows_are_never_
     )
 
     assert played.returncode == 0, played.stderr
-    sheet, movie, evidence, report = (Path(line) for line in played.stdout.split())
+    sheet, movie, evidence, report, register = (Path(line) for line in played.stdout.split())
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert picture.shape[1] > 1000
@@ -56,3 +59,6 @@ def test_the_demo_leaves_a_sheet_and_a_movie_in_which_private_windows_are_never_
     assert frames > 10
     assert verdict(judge(Exhibit(evidence), now=precise_now())) is None
     assert report.read_text(encoding="utf-8").count("data:image/jpeg") > 0
+    published = verify(read_register(str(register.parent)), software=version("lamppost"), now=precise_now())
+    assert [one.camera for one in published.claims.cameras if one.account is not None] == [CAMERA, OTHER_CAMERA]
+    assert published.claims.cameras[0].exports == {"law-enforcement": 1}
