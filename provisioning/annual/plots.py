@@ -80,7 +80,8 @@ def month_columns(months: Sequence[Month], *, colour: str, label: str) -> str:
     )
     lines = "".join(
         f'<line x1="{_LEFT}" x2="{_COLUMN_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GROUND}"/>'
-        f'<text x="{_LEFT - 5}" y="{y + 3.5:.1f}" font-size="10" fill="{SOFT}" text-anchor="end">{_short(number)}</text>'
+        f'<text x="{_LEFT - 5}" y="{y + 3.5:.1f}" font-size="10" fill="{SOFT}" text-anchor="end">'
+        f"{_short(number)}</text>"
         for number, y in ((most, float(_HEAD)), (most // 2, (base + _HEAD) / 2))
     )
     return (

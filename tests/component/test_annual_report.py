@@ -1,6 +1,6 @@
 """The yearly report of ten cameras says what the raw logs say, number by number, and what is missing first.
 
-`LAMPPOST_YEAR=full pytest tests/component/test_annual_report.py` does it for a year of 400,000 leaves (`--timeout=3600`).
+`LAMPPOST_YEAR=full pytest --timeout=3600 tests/component/test_annual_report.py` does it for a year of 400,000 leaves.
 """
 
 import html
