@@ -134,11 +134,11 @@ class CityLog:
 
 
 def _entry(leaf: bytes, index: int, hashes: Sequence[bytes]) -> Entry:
-    tree, size = _Hashes(hashes), len(hashes)
+    tree, size = WholeTree(hashes), len(hashes)
     return Entry(leaf=leaf, index=index, size=size, root=root(tree, size), proof=inclusion_proof(tree, index, size))
 
 
-class _Hashes:
+class WholeTree:
     """The tree over hashes that are all in memory."""
 
     def __init__(self, hashes: Sequence[bytes]) -> None:

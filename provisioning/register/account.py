@@ -95,7 +95,9 @@ class CameraAccount:
         return self.ran / (self.until - self.since)
 
 
-def account_of(events: Iterable[Event], *, since: datetime, until: datetime) -> CameraAccount:
+def account_of(
+    events: Iterable[Event], *, since: datetime, until: datetime, running_since: datetime | None = None
+) -> CameraAccount:
     """Return what a camera did within [since, until); reads the log once and keeps none of it.
 
     A segment counts where its end lies, and its time in the days that it covers.
@@ -104,8 +106,9 @@ def account_of(events: Iterable[Event], *, since: datetime, until: datetime) -> 
         events: Of its log, in order; also from before the span, or what began before it is not known.
         since: Beginning of the span, aware UTC.
         until: End of it, later than `since`.
+        running_since: Since when its recorder runs as the events begin; None if it does not, or that is not known.
     """
-    sums = _Sums(since=since, until=until)
+    sums = _Sums(since=since, until=until, started_at=running_since)
     for event in events:
         sums.add(event)
     return sums.account()

@@ -1,23 +1,25 @@
 """Gather what cameras' logs add up to and say of themselves, and how often footage was handed over."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agent.core.log.checkpoint import Checkpoint
 from agent.core.log.leaf import Event, parse_leaf
-from agent.core.log.merkle import Frontier, leaf_hash, verify_inclusion
+from agent.core.log.merkle import Frontier, inclusion_proof, leaf_hash, verify_inclusion
 from agent.core.log.note import VerifierKey
 from agent.errors import LeafFormatError
 from provisioning.backend.installation import BackendFolder
 from provisioning.backend.records import CameraRecord
 from provisioning.backend.store import Store, Transaction
 from provisioning.backend.witness import Witness, open_witness
-from provisioning.register.account import account_of
+from provisioning.evidence.city_log import WholeTree
+from provisioning.register.account import CameraAccount, account_of
 from provisioning.register.claims import Attestation, ClaimedAccount, claim
 
 CHUNK_LEAVES = 4096
+MARGIN_LEAVES = 256  # a clock that was set back leaves some out of order
 ACCOUNTED = timedelta(days=30)  # what a page calls lately
 # Leaves that say what a camera did. Others may say who asked for it, and are told by their hash alone.
 TELLING = frozenset(
@@ -73,83 +75,97 @@ def refused(events: Iterable[Event]) -> Counter[str]:
 # --- one camera's log -------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Reads a log once, leaf by leaf, and keeps of it what a checkpoint needs to be shown.
-
-    Attributes:
-        frontier: Of the leaves read so far, up to the first that is missing.
-        before: The frontier before the last leaf that the checkpoint covers.
-        last: That leaf.
-    """
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """One log in the store. Of years of leaves only the latest are read."""
 
     fleet: Transaction
     camera_id: str
     log_id: str
     end: int
-    checkpoint: Checkpoint | None
-    frontier: Frontier = Frontier()  # noqa: RUF009 - a frozen value
-    before: Frontier | None = None
-    last: bytes = b""
 
-    def events(self) -> Iterator[Event]:
-        """Yield every event of the log that has arrived."""
-        for first in range(0, self.end, CHUNK_LEAVES):
-            leaves = self.fleet.logs.leaves(self.camera_id, self.log_id, first, min(self.end, first + CHUNK_LEAVES))
-            for number, leaf in leaves.items():
-                if number == self.frontier.size:
-                    self._grow(leaf)
-                try:
-                    yield parse_leaf(leaf)
-                except LeafFormatError:
-                    continue  # a tree may hold what is no event; it adds nothing to an account
+    def leaf(self, number: int) -> bytes | None:
+        """Return one leaf, or None if it never arrived."""
+        return self.fleet.logs.leaves(self.camera_id, self.log_id, number, number + 1).get(number)
 
-    def attestation(self, key: VerifierKey, note: bytes, witness: VerifierKey) -> Attestation | None:
-        """Return what shows that the last leaf is in the tree that the camera signed; None if leaves are missing."""
-        if self.checkpoint is None or self.before is None:
-            return None
-        event = parse_leaf(self.last)
-        # Beside the last leaf there are only whole subtrees on its left: the frontier before it, from the leaf upwards.
-        proof = tuple(reversed(self.before.hashes))
-        hashed, size = leaf_hash(self.last), self.checkpoint.size
-        verify_inclusion(index=size - 1, size=size, leaf=hashed, proof=proof, root=self.checkpoint.root)
-        return Attestation(
-            log_key=str(key),
-            checkpoint=note.decode(),
-            witnesses=(str(witness),),
-            last_at=event.at.replace(microsecond=0),
-            last_kind=event.kind,
-            leaf=self.last.decode() if event.kind in TELLING else None,
-            leaf_hash=hashed.hex(),
-            proof=tuple(one.hex() for one in proof),
-        )
+    def leaves(self, first: int, end: int) -> Iterator[bytes]:
+        """Yield what has arrived of a half-open range."""
+        for at in range(first, end, CHUNK_LEAVES):
+            yield from self.fleet.logs.leaves(self.camera_id, self.log_id, at, min(end, at + CHUNK_LEAVES)).values()
 
-    def _grow(self, leaf: bytes) -> None:
-        if self.checkpoint is not None and self.frontier.size == self.checkpoint.size - 1:
-            self.before, self.last = self.frontier, leaf
-        self.frontier = self.frontier.append(leaf_hash(leaf))
+    def event(self, number: int) -> Event | None:
+        """Return one event, or None if it never arrived or is none."""
+        leaf = self.leaf(number)
+        with contextlib.suppress(LeafFormatError):
+            return None if leaf is None else parse_leaf(leaf)
+        return None
+
+    def events(self, first: int) -> Iterator[Event]:
+        """Yield what has arrived from number `first` on; what is no event adds nothing to an account."""
+        for leaf in self.leaves(first, self.end):
+            with contextlib.suppress(LeafFormatError):
+                yield parse_leaf(leaf)
+
+    def first_since(self, since: datetime) -> int:
+        """Return a number at or a little before the first leaf that was written at `since` or later."""
+        low, high = 0, self.end
+        while low < high:
+            middle = (low + high) // 2
+            event = self.event(middle)
+            if event is not None and event.at >= since:
+                high = middle
+            else:
+                low = middle + 1
+        return max(0, low - MARGIN_LEAVES)
 
 
 def _deeds(fleet: Transaction, record: CameraRecord, witness: Witness | None, now: datetime) -> Deeds:
-    if record.log_id is None:
+    if record.log_id is None or not record.log_next:
         return Deeds()
+    log = _Log(fleet, record.camera_id, record.log_id, record.log_next)
     known = fleet.frontiers.get(record.camera_id, record.log_id)
-    seen = None if known is None or witness is None else witness.seen(known[0])
-    reader = _Reader(fleet, record.camera_id, record.log_id, record.log_next, None if seen is None else seen.checkpoint)
-    since = max(now - ACCOUNTED, _began(fleet, record, now))
-    # A span without a length has no share in which it ran; the log is read all the same, for its checkpoint.
-    account = account_of(reader.events(), since=min(since, now - timedelta(seconds=1)), until=now)
     attestation = None
-    if known is not None and witness is not None and seen is not None:
-        attestation = reader.attestation(known[0], seen.note, witness.key)
-    return Deeds(account=claim(account), attestation=attestation)
+    if known is not None and witness is not None:
+        attestation = _attestation(log, *known, witness)
+    return Deeds(account=claim(_account(log, now)), attestation=attestation)
 
 
-def _began(fleet: Transaction, record: CameraRecord, now: datetime) -> datetime:
-    """Return when the first leaf that has arrived was written, in whole seconds; `now` if none can be read."""
-    for leaf in fleet.logs.leaves(record.camera_id, record.log_id or "", 0, 1).values():
-        try:
-            return parse_leaf(leaf).at.replace(microsecond=0)
-        except LeafFormatError:
-            break
-    return now
+def _account(log: _Log, now: datetime) -> CameraAccount:
+    begun = log.event(0)
+    since = now - ACCOUNTED
+    if begun is not None:
+        # A span without a length has no share in which it ran.
+        since = min(max(since, begun.at.replace(microsecond=0)), now - timedelta(seconds=1))
+    first = log.first_since(since)
+    before = log.event(first - 1) if first else None
+    # Only a recorder that runs writes leaves: one before these says that it ran, unless it says that it stopped.
+    running = before is not None and before.kind != "stopped"
+    return account_of(log.events(first), since=since, until=now, running_since=since if running else None)
+
+
+def _attestation(log: _Log, key: VerifierKey, frontier: Frontier, witness: Witness) -> Attestation | None:
+    """Return what shows that the last leaf is in the tree that the camera signed; None if that cannot be shown."""
+    seen = witness.seen(key)
+    if seen is None or not seen.checkpoint.size or frontier.size != seen.checkpoint.size:
+        return None
+    size, root = seen.checkpoint.size, seen.checkpoint.root
+    # The last whole subtree holds the last leaf; beside it, upwards, are the other ones of the frontier.
+    width = size & -size
+    last = log.leaf(size - 1)
+    hashes = [leaf_hash(leaf) for leaf in log.leaves(size - width, size)]
+    if last is None or len(hashes) < width:
+        return None
+    within = inclusion_proof(WholeTree(hashes), width - 1, width)
+    proof = (*within, *reversed(frontier.hashes[:-1]))
+    verify_inclusion(index=size - 1, size=size, leaf=hashes[-1], proof=proof, root=root)
+    event = parse_leaf(last)
+    return Attestation(
+        log_key=str(key),
+        checkpoint=seen.note.decode(),
+        witnesses=(str(witness.key),),
+        last_at=event.at.replace(microsecond=0),
+        last_kind=event.kind,
+        leaf=last.decode() if event.kind in TELLING else None,
+        leaf_hash=hashes[-1].hex(),
+        proof=tuple(one.hex() for one in proof),
+    )

@@ -175,7 +175,7 @@ def _act(path: Path) -> None:
     somebody = (SuspendRecipient(what="recipient", holder="jo-vega"), NarrowPlainly(what="no-biometrics"))
     suspended = {"id": "r-2026-003", "issued_by": "city-manager", "reason": "jo-vega no longer works here."}
     enact(folder, restriction(**suspended, narrows=somebody), "city-manager", now=NOON - DAY)
-    _backend(path / "backend")
+    make_backend(path / "backend", _deeds(str(LOG)))
     _city_log(path / "city/log")
 
 
@@ -188,13 +188,16 @@ def _keys(folder: CityFolder) -> None:
     enact(folder, sealed, "custodian", now=NOON - 12 * DAY)
 
 
-def _backend(path: Path) -> None:
+LOG_KEY = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+LOG = log_key("cam-07", LOG_KEY.public_key().public_bytes_raw())
+
+
+def make_backend(path: Path, events: Sequence[Event]) -> BackendFolder:
     """Make a backend that has the log of one camera, and cosigned it."""
     folder = BackendFolder(path=path)
     folder.path.mkdir()
-    key = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
-    public = log_key("cam-07", key.public_key().public_bytes_raw())
-    leaves = [encode_leaf(event) for event in _deeds(str(public))]
+    public, key = LOG, LOG_KEY
+    leaves = [encode_leaf(event) for event in events]
     frontier = Frontier()
     for leaf in leaves:
         frontier = frontier.append(leaf_hash(leaf))
@@ -212,6 +215,7 @@ def _backend(path: Path) -> None:
             fleet.frontiers.keep("cam-07", "log-1", public, frontier)
     finally:
         store.close()
+    return folder
 
 
 def _deeds(key: str) -> Sequence[Event]:
