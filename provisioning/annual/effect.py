@@ -41,11 +41,10 @@ class Effect:
         site: Where, as the public calls it.
         clause: Of the intended use.
         metric: Which, such as "hours-recorded".
-        value: What it came to; None where nobody has told.
+        value: What it came to; None where nobody has told, or no log could.
         source: Where the value is from: "camera log", "city log", or what people named.
         target: What the grant set for a whole year, or None.
         asked: What of the target falls on the days that the grant was in force.
-        days: For how many days of the year it was in force.
         partial: Whether the log it was computed from lacks something: then the true number may be higher.
     """
 
@@ -57,7 +56,6 @@ class Effect:
     source: str
     target: Target | None
     asked: int | None
-    days: float
     partial: bool = False
 
     @property
@@ -111,7 +109,7 @@ def effects(
             entered = None if notes is None else notes.metric(document.id, metric)
             if metric in COMPUTED:
                 source, compute = COMPUTED[metric]
-                value: int | None = compute(_Known(grant, by_id, city))
+                value = compute(_Known(grant, by_id, city))
             else:
                 value, source = (None, "") if entered is None else (entered.value, entered.source)
             target = targets.get(metric)
@@ -124,7 +122,6 @@ def effects(
                 source=source,
                 target=target,
                 asked=None if target is None else _asked(target, grant, year),
-                days=grant.days,
                 partial=source == CAMERA_LOG and not set(document.cameras).isdisjoint(incomplete),
             )
 
@@ -140,13 +137,11 @@ def _asked(target: Target, grant: InForce[Grant], year: Year) -> int:
 # --- what the logs know -------------------------------------------------------
 
 
-def _hours(known: _Known) -> int:
-    under = (
-        known.cameras[camera].recorded_under.get(known.grant.document.id, timedelta(0))
-        for camera in known.grant.document.cameras
-        if camera in known.cameras
-    )
-    return sum(under, timedelta(0)) // _HOUR
+def _hours(known: _Known) -> int | None:
+    """Return for how many whole hours the grant's cameras recorded under it; None if no log tells."""
+    mine = [one for one in _cameras(known) if one.account.leaves]
+    under = (one.recorded_under.get(known.grant.document.id, timedelta(0)) for one in mine)
+    return sum(under, timedelta(0)) // _HOUR if mine else None
 
 
 def _cases(known: _Known) -> int:
@@ -159,15 +154,19 @@ def _originals(known: _Known) -> int:
     return sum(one.opened for one in _supported(known))
 
 
-def _vehicles(known: _Known) -> int:
-    """Return how many vehicles were counted at the least: small numbers are never told."""
-    mine = (known.cameras[camera] for camera in known.grant.document.cameras if camera in known.cameras)
-    return sum(
+def _vehicles(known: _Known) -> int | None:
+    """Return how many vehicles were counted at the least: small numbers are never told. None if nothing counted."""
+    told = [
         day.total.at_least
-        for one in mine
+        for one in _cameras(known)
         for day in one.account.counted
         if day.what.startswith("vehicle_") and adds_up(day.what) and _counts_for(known.grant, day.day)
-    )
+    ]
+    return sum(told) if told else None
+
+
+def _cameras(known: _Known) -> list[CameraYear]:
+    return [known.cameras[camera] for camera in known.grant.document.cameras if camera in known.cameras]
 
 
 def _counts_for(grant: InForce[Grant], day: date) -> bool:
@@ -184,7 +183,7 @@ def _supported(known: _Known) -> Iterator[Supported]:
     )
 
 
-COMPUTED: Mapping[str, tuple[str, Callable[[_Known], int]]] = {
+COMPUTED: Mapping[str, tuple[str, Callable[[_Known], int | None]]] = {
     "hours-recorded": (CAMERA_LOG, _hours),
     "incidents-supported": (CITY_LOG, _cases),
     "originals-opened": (CITY_LOG, _originals),

@@ -42,11 +42,6 @@ class InForce(Generic[_P]):
     since: datetime
     until: datetime
 
-    @property
-    def days(self) -> float:
-        """For how many days of the year it was in force."""
-        return (self.until - self.since).total_seconds() / 86_400
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CharterRevision:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from agent.core.counting import adds_up
 from provisioning.annual import plots
-from provisioning.annual.effect import Effect, Verdict
+from provisioning.annual.effect import COMPUTED, Effect, Verdict
 from provisioning.annual.markup import (
     FROM_CAMERAS,
     Group,
@@ -58,7 +58,7 @@ def _effect_rows(report: AnnualReport) -> Iterator[Sequence[object] | Group]:
 def _effect_row(one: Effect) -> tuple[object, ...]:
     value: object = one.value
     if one.value is None:
-        value = small_blank()
+        value = "—" if one.metric in COMPUTED else small_blank()
     elif one.partial:
         value = f"at least {one.value:,}"
     drawn: object = ""

@@ -77,7 +77,7 @@ class AnnualReport:
         absent = [name.replace("_", " ") for name in fields if notes is None or getattr(notes, name) is None]
         if notes is not None and notes.cost is not None and notes.cost.total is None:
             absent.append("parts of the cost")
-        unknown = sum(one.value is None for one in self.effects)
+        unknown = sum(one.value is None and one.metric not in COMPUTED for one in self.effects)
         return (*absent, *((f"{unknown} metrics",) if unknown else ()))
 
     def clause_of_row(self, row: str) -> str:

@@ -16,7 +16,6 @@ EFFECT = Effect(
     source="camera log",
     target=None,
     asked=None,
-    days=365.0,
 )
 AT_LEAST = Target(metric="hours-recorded", at_least=100)
 AT_MOST = Target(metric="hours-recorded", at_most=100)
