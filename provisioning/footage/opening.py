@@ -8,7 +8,7 @@ from agent.core.mp4 import Movie, MovieFragment, read_movie
 from agent.core.sealing.age_file import open_stream
 from agent.core.sealing.header import VERSION_LINE
 from agent.core.sealing.recipients import Identity
-from agent.errors import MovieFormatError, SealError, TruncatedError
+from agent.errors import MovieFormatError, PayloadError, SealError, TruncatedError
 from provisioning.footage.catalogue import FoundSegment, read_blocks
 
 _US = timedelta(microseconds=1)
@@ -62,7 +62,7 @@ def open_segment(segment: FoundSegment, identities: Sequence[Identity]) -> Opene
     Raises:
         WrongIdentityError: No identity opens it.
         HeaderError: It is no age file, or its header is malformed or was changed.
-        PayloadError: A chunk was altered.
+        PayloadError: A chunk was altered, in a segment that was finished.
         MovieFormatError: What opens is no segment.
         StorageError: It cannot be read.
     """
@@ -74,7 +74,10 @@ def open_segment(segment: FoundSegment, identities: Sequence[Identity]) -> Opene
     except TruncatedError:
         truncated = True
     except SealError as error:
-        if not _never_began(segment):
+        # ext4 may count blocks that a power cut kept it from writing: they read as zeros, for more than one chunk. What
+        # somebody altered there he could as well have cut off; that it is what was recovered, the log's digest says.
+        ends_in_nothing = segment.unfinished and isinstance(error, PayloadError)
+        if not ends_in_nothing and not _never_began(segment):
             raise type(error)(f"{segment.path}: {error}", hint=error.hint) from error
         truncated = True
     try:

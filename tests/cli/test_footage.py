@@ -347,6 +347,19 @@ def test_the_wrong_identity_opens_nothing_and_leaves_nothing(
     assert everything_below(tmp_path) == before
 
 
+def test_blocks_that_a_power_cut_kept_from_being_written_end_a_segment_and_spoil_nothing_before(
+    lamppost: Lamppost, footage: Path, key: Path, tmp_path: Path
+) -> None:
+    """ext4 counts what it set aside: zeros, for more than one chunk."""
+    with segment(footage, 3).open("ab") as cut:
+        cut.write(bytes(200_000))
+
+    outcome = lamppost("footage", "open", footage, "--identity", key, "--out", tmp_path / "out.mp4")
+
+    assert outcome.status == 0
+    assert "58 frames from 3 segments, 1 truncated" in outcome.err
+
+
 def test_an_altered_chunk_opens_nothing_and_leaves_nothing(
     lamppost: Lamppost, footage: Path, key: Path, tmp_path: Path
 ) -> None:
