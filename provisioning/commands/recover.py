@@ -1,6 +1,7 @@
 """`lamppost recover`: what is on a card that was pulled, copied and verified."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,8 @@ from agent.core.log.note import parse_verifier_key
 from agent.errors import EvidenceError, LogError, StorageError, UsageError
 from provisioning.authority import desk
 from provisioning.commands.log import own_word
-from provisioning.enrolment.recovery import FOOTAGE, LOG, Fate, Recovered, plan, recover
-from provisioning.footage.accounting import account, disagreements
+from provisioning.enrolment.recovery import FOOTAGE, LOG, Fate, Recovered, plan, recover, strangers
+from provisioning.footage.accounting import Disagreement, account, disagreements
 from provisioning.footage.catalogue import find_segments
 from provisioning.footage.verifying import verify
 from provisioning.screen import console, plan_only, show_end
@@ -34,6 +35,9 @@ def recover_card(
     wanted = list(plan(card, out))
     if not wanted:
         raise UsageError(words("recover.nothing", card=card), hint=words("recover.nothing_hint"))
+    if others := strangers(card, out):
+        said = words("recover.other", out=out, held=", ".join(others))
+        raise UsageError(said, hint=words("recover.other_hint"))
     segments = sum(target.is_relative_to(out / FOOTAGE) for _, target in wanted)
     size = sum(source.stat().st_size for source, _ in wanted)
     planned = [
@@ -49,19 +53,23 @@ def recover_card(
         for source, target in wanted:
             done.append(recover(source, target))
             shown.advance(task)
-    wrong = [words("recover.lost", path=one.source, why=one.words) for one in done if one.fate is Fate.LOST]
+    wrong = [
+        Disagreement(str(one.source), words("recover.lost", why=one.words)) for one in done if one.fate is Fate.LOST
+    ]
     wrong += _verified(out, key)
     counts = {fate: sum(one.fate is fate for one in done) for fate in Fate}
     if as_json:
-        desk.write_json({**{fate.value: count for fate, count in counts.items()}, "faults": wrong})
+        desk.write_json(
+            {**{fate.value: count for fate, count in counts.items()}, "faults": [_line(one) for one in wrong]}
+        )
     else:
         _end_screen(out, counts, wrong, own_word_taken=key is None)
     if wrong:
         raise typer.Exit(os.EX_DATAERR)
 
 
-def _end_screen(out: Path, counts: dict[Fate, int], wrong: list[str], *, own_word_taken: bool) -> None:
-    for line in wrong:
+def _end_screen(out: Path, counts: dict[Fate, int], wrong: list[Disagreement], *, own_word_taken: bool) -> None:
+    for line in _summed(wrong):
         desk.say(line)
     rows = [
         (words("recover.copied"), str(counts[Fate.COPIED])),
@@ -77,17 +85,31 @@ def _end_screen(out: Path, counts: dict[Fate, int], wrong: list[str], *, own_wor
     show_end(title, rows, following=following, good=not wrong)
 
 
-def _verified(out: Path, key: str | None) -> list[str]:
+def _summed(wrong: Iterable[Disagreement]) -> Iterator[str]:
+    """Yield a line for each thing that is wrong, however many files it is wrong with."""
+    alike: dict[str, list[Disagreement]] = {}
+    for one in wrong:
+        alike.setdefault(one.words, []).append(one)
+    for what, found in alike.items():
+        many = len(found) > 1
+        yield words("recover.many", count=len(found), what=what, first=found[0].file) if many else _line(found[0])
+
+
+def _line(one: Disagreement) -> str:
+    return f"{one.file}: {one.words}" if one.file else one.words
+
+
+def _verified(out: Path, key: str | None) -> list[Disagreement]:
     """Return what is wrong with the copy: each file by itself, and all of them against the log."""
-    faults = []
+    faults = list[Disagreement]()
     if (out / FOOTAGE).exists():
-        faults += [str(fault) for fault in verify(find_segments(out / FOOTAGE), []).faults]
+        faults += [Disagreement("", str(fault)) for fault in verify(find_segments(out / FOOTAGE), []).faults]
     if not (out / LOG).exists():
-        return [*faults, words("recover.no_log")]
+        return [*faults, Disagreement("", words("recover.no_log"))]
     try:
         found = account(out / LOG, own_word(out / LOG) if key is None else parse_verifier_key(key))
     except (LogError, StorageError, EvidenceError, UsageError) as error:  # LogDamagedError is a StorageError
-        return [*faults, words("recover.log_fails", why=error)]
+        return [*faults, Disagreement("", words("recover.log_fails", why=error))]
     if (out / FOOTAGE).exists():
-        faults += [f"{one.file}: {one.words}" for one in disagreements(found, out / FOOTAGE)]
+        faults += disagreements(found, out / FOOTAGE)
     return faults

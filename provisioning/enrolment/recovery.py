@@ -13,8 +13,11 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
+from agent.core.log.note import MAX_NOTE_BYTES
+from agent.core.messages.wire import printable
 from agent.errors import StorageError
 from provisioning.authority import files
+from provisioning.evidence.camera_log import CHECKPOINT
 from provisioning.footage.catalogue import Catalogue, day_folder, find_segments
 from provisioning.words import words
 
@@ -56,6 +59,35 @@ def find_log(card: Path) -> Path | None:
     """Return the folder of the camera's log on a card, or None."""
     found = sorted({path.parent for path in card.rglob("events-*.jsonl")}, key=lambda path: (len(path.parts), path))
     return next(iter(found), None)
+
+
+def strangers(card: Path, out: Path) -> tuple[str, ...]:
+    """Return whose footage, or which log, a copy holds that is not this card's; nothing may be copied on top of that.
+
+    By what names and checkpoints say of themselves: what vouches for them is asked once they are copied.
+
+    Raises:
+        StorageError: One of the two cannot be read.
+    """
+    log = find_log(card)
+    come, held = None if log is None else _origin(log), _origin(out / LOG)
+    cameras = set(find_segments(out / FOOTAGE).cameras()) if (out / FOOTAGE).exists() else set[str]()
+    ours = set(find_footage(card).cameras())
+    for origin, owners in ((come, ours), (held, cameras)):
+        owners.update(origin.split("/")[1:2] if origin is not None else ())
+    if cameras - ours:
+        return tuple(sorted(cameras - ours))
+    # A board that took another's place has the same name and another log.
+    return (held,) if held is not None and come is not None and held != come else ()
+
+
+def _origin(log: Path) -> str | None:
+    """Return which log a checkpoint says it is of, or None where that cannot be read."""
+    try:
+        note = files.read_capped(log / CHECKPOINT, max_bytes=MAX_NOTE_BYTES)
+    except StorageError:  # there is none, or the card fails: what is lost is told when it is copied
+        return None
+    return printable(note.decode("utf-8", "replace").partition("\n")[0])
 
 
 def plan(card: Path, out: Path) -> Iterator[tuple[Path, Path]]:

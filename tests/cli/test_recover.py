@@ -1,14 +1,17 @@
 """What is on a pulled card is copied, read back, and held against the camera's own log; the card is only read."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from agent.adapters.tile_log import TileLog
+from agent.errors import UsageError
 from provisioning import __main__ as lamppost
 from provisioning.enrolment.recovery import Fate, recover
 from tests.fakes.cabled import all_bytes
-from tests.fakes.exhibits import NOON, SECOND, Pole
+from tests.fakes.exhibits import CAMERA, NOON, SECOND, MemoryKeyring, Pole
 
 
 @pytest.fixture
@@ -67,6 +70,35 @@ def test_footage_that_was_changed_on_the_card_is_not_vouched_for(card: Path, tmp
 
     assert done.exit_code == 65
     assert segment.name in done.output
+
+
+@pytest.mark.parametrize(
+    ("camera_id", "seed"), [("cam-2", b"2"), (CAMERA, b"another board's")], ids=["another camera", "another board"]
+)
+def test_a_second_card_is_not_copied_on_top_of_a_first(card: Path, tmp_path: Path, camera_id: str, seed: bytes) -> None:
+    run(card, "--out", tmp_path / "out")
+    before = all_bytes(tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    with TileLog(tmp_path / "other" / "log", camera_id, MemoryKeyring(sha256(seed).digest())) as log:
+        log.append("boot", NOON, version="0.1.0")
+
+    done = run(tmp_path / "other", "--out", tmp_path / "out")
+
+    assert isinstance(done.exception, UsageError)
+    assert f"holds {CAMERA}" in str(done.exception) or f"holds lamppost/{CAMERA}/" in str(done.exception)
+    assert all_bytes(tmp_path / "out") == before
+
+
+def test_what_is_wrong_with_many_files_is_one_line(card: Path, tmp_path: Path) -> None:
+    segments = sorted(card.rglob("*.mp4.age"))
+    for path in segments:
+        path.rename(path.with_name(path.name.replace(CAMERA, "cam-2")))
+
+    done = run(card, "--out", tmp_path / "out")
+
+    assert done.exit_code == 65
+    assert " ".join(done.output.split()).count("the log does not tell of it") == 1
+    assert f"{len(segments)} files: the log does not tell of it" in " ".join(done.output.split())
 
 
 def test_a_file_that_was_copied_before_is_left_alone(tmp_path: Path) -> None:
