@@ -246,7 +246,7 @@ def _enrol(arguments: argparse.Namespace) -> int:
     from agent.adapters.led import NoLamp, SysfsLamp  # noqa: PLC0415
     from agent.config import load  # noqa: PLC0415
     from agent.core.enrolment.exchange import Answer, Order  # noqa: PLC0415
-    from agent.core.enrolment.signs import Stage  # noqa: PLC0415
+    from agent.core.enrolment.signs import ENROLLED_SEEN, Stage  # noqa: PLC0415
     from agent.link.enrol import Enrolment, LampPlayer, enrol  # noqa: PLC0415
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
@@ -268,8 +268,13 @@ def _enrol(arguments: argparse.Namespace) -> int:
         sys.stdout.write(standing.to_json() + "\n")
         return 0 if standing.stage is Stage.ENROLLED else EnrolmentPendingError.exit_status
     lamp = NoLamp() if config.enrolment.lamp is None else SysfsLamp(config.enrolment.lamp)
+    stop = _stop_on_signals()
     with LampPlayer(lamp, clock) as player:
-        return 0 if enrol(enrolment, player, _stop_on_signals()) else EnrolmentPendingError.exit_status
+        if not enrol(enrolment, player, stop):
+            return EnrolmentPendingError.exit_status
+        if config.enrolment.lamp is not None:
+            stop.wait(ENROLLED_SEEN.total_seconds())
+    return 0
 
 
 def _network(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import load
+from agent.core.enrolment.signs import PATTERNS
 from agent.errors import ConfigurationError, StorageError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,6 +200,14 @@ def test_the_led_says_what_the_recorder_says(tmp_path: Path, status: str | None,
 
     shown = [(led / name).read_text().strip() for name in ("trigger", "delay_on", "delay_off")]
     assert " ".join(shown).strip() == trigger
+
+
+def test_nobody_takes_what_the_lamp_says_of_enrolment_for_what_it_says_of_the_recorder() -> None:
+    timers = re.findall(r"show timer (\d+) \d+", (SYSTEMD / "libexec/led").read_text())
+    alone = [pattern.flashes[0][0] for pattern in PATTERNS.values() if len(pattern.flashes) == 1]
+
+    assert len(timers) == 3
+    assert 2 * max(map(int, timers)) <= min(alone)  # milliseconds: short ones are the recorder's, long ones enrolment's
 
 
 @pytest.mark.parametrize(

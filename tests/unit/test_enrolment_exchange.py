@@ -91,7 +91,7 @@ def test_every_stage_has_a_pattern_of_its_own() -> None:
 def test_the_lamp_is_lit_and_dark_in_turn_and_begins_again() -> None:
     pattern = PATTERNS[Stage.LOOKING]
 
-    assert [lit_at(pattern, ms) for ms in (0, 99, 100, 1999, 2000)] == [
-        (True, 100), (True, 1), (False, 1900), (False, 1), (True, 100),
+    assert [lit_at(pattern, ms) for ms in (0, 699, 700, 900, 1000, 1999, 2000)] == [
+        (True, 700), (True, 1), (False, 200), (True, 100), (False, 1000), (False, 1), (True, 700),
     ]  # fmt: skip
     assert lit_at(PATTERNS[Stage.ENROLLED], 123_456)[0]

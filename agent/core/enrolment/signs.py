@@ -2,12 +2,16 @@
 
 Chosen to be told apart from the foot of a pole, by eye, in sunlight: by rhythm and
 never by brightness or colour. A pattern is a repeating row of (lit, dark) times.
+Once enrolled, the same lamp says what the recorder does, with single flashes that are
+short (systemd/libexec/led); so what enrolment shows is a group, or a long flash.
+The table of the whole life is in provisioning/TECHNICIAN.md.
 
 Pure: a state in, times out.
 """
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from itertools import accumulate
 
@@ -43,14 +47,20 @@ class Pattern:
 
 
 PATTERNS = {
-    Stage.LOOKING: Pattern(flashes=((100, 1900),), meaning="a short flash every two seconds: waiting for a claim"),
+    Stage.LOOKING: Pattern(
+        flashes=((700, 200), (100, 1000)), meaning="a long and a short flash, then a pause: waiting for a claim"
+    ),
     Stage.CLAIM_BAD: Pattern(
         flashes=((100, 150), (100, 150), (100, 1500)), meaning="three short flashes: what it was shown is no use here"
     ),
-    Stage.CONNECTING: Pattern(flashes=((500, 500),), meaning="even, once a second: has a claim, asks the city"),
+    Stage.CONNECTING: Pattern(
+        flashes=((700, 200), (100, 200), (100, 1000)),
+        meaning="a long and two short flashes, then a pause: has a claim, asks the city",
+    ),
     Stage.REFUSED: Pattern(flashes=((1500, 300),), meaning="long flashes: the city refused; another claim is needed"),
     Stage.ENROLLED: Pattern(flashes=((1000, 0),), meaning="lit: enrolled"),
 }
+ENROLLED_SEEN = timedelta(seconds=10)  # it stays lit as long; then the lamp is the recorder's
 CODE_MEANING = "six groups of flashes, then a pause: a code to read off (ten flashes are a zero)"
 
 
