@@ -263,6 +263,8 @@ class FleetAuthority:
     def barred(self) -> tuple[str, ...]:
         """Return the cameras whose newest certificate is revoked: they may not even go on with an open connection."""
         listed = self._revoked_serials()
+        if not listed:
+            return ()  # the usual case: no certificate of a large fleet need be read
         return tuple(name for name in self.names() if self._newest(name).serial_number in listed)
 
     def expires_at(self, name: str) -> datetime | None:

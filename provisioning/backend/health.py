@@ -27,6 +27,7 @@ LEARNS_WITHIN = timedelta(minutes=10)  # of a start, what the scene looks like; 
 ALARM_FOR = timedelta(days=7)  # it stays in `fleet show`; whoever looks at the table sees it until then
 LAG_LEAVES = 1_000  # at one leaf every ten seconds, three hours
 BUSY_RATIO = 2.0
+RETIRED = "its certificate is revoked; `lamppost replace` lets another board take its place"
 
 
 class Severity(IntEnum):
@@ -60,14 +61,15 @@ def assess(camera: CameraRecord, *, now: datetime) -> tuple[Finding, ...]:
         camera: What the backend knows.
         now: Current UTC time.
     """
+    if camera.revoked:
+        # Well: somebody ended it, and what it told last is nobody's trouble any more. What its log was stays.
+        return (*_alarms(camera, now=now), Finding(severity=Severity.WELL, what="retired", words=RETIRED))
     findings = [*_presence(camera, now=now), *_policy(camera, now=now)]
     if camera.status is not None:
         findings += _recorder(camera.status)
         findings += _board(camera.status.board)
         findings += _link(camera.status.link, camera, now=now)
-    findings += [
-        _critical(one.kind.replace("-", " "), one.words) for one in camera.alarms if now - one.last_at < ALARM_FOR
-    ]
+    findings += _alarms(camera, now=now)
     if camera.log_lost:
         findings.append(
             Finding(severity=Severity.WARNING, what="leaves lost", words=f"{camera.log_lost} leaves never arrived")
@@ -117,6 +119,12 @@ def _presence(camera: CameraRecord, *, now: datetime) -> Iterator[Finding]:
         yield _critical("silent", f"connected, but no status for {span(now - heard_at)}")
 
 
+def _alarms(camera: CameraRecord, *, now: datetime) -> Iterator[Finding]:
+    for one in camera.alarms:
+        if now - one.last_at < ALARM_FOR:
+            yield _critical(one.kind.replace("-", " "), one.words)
+
+
 def _policy(camera: CameraRecord, *, now: datetime) -> Iterator[Finding]:
     reported = camera.reported
     if not camera.desired_digest or camera.desired_at is None or reported is None:
@@ -157,8 +165,10 @@ def _failed_closed(recorder: RecorderStatus) -> Iterator[Finding]:
     if ratio <= 0.01:  # noqa: PLR2004 - one frame in a hundred; a warm-up alone is far below on any day
         return
     words = f"{ratio:.0%} of frames hidden: {recorder.frames.failed_closed_reason}"
-    just_started = recorder.updated_at - recorder.started_at < LEARNS_WITHIN
-    yield _notice("starting", words) if just_started else _warning("failed closed", words)
+    if recorder.updated_at - recorder.started_at < LEARNS_WITHIN:  # a table may cut all but the first words
+        yield _notice("learning", f"hides all until it knows the scene ({words})")
+    else:
+        yield _warning("failed closed", words)
 
 
 def _keys(recorder: RecorderStatus) -> Iterator[Finding]:

@@ -91,6 +91,19 @@ class BackendFolder:
         return f"sqlite:///{(self.path / 'fleet.db').absolute()}"
 
 
+def open_folder(path: Path) -> BackendFolder:
+    """Return the backend in a folder, touching nothing.
+
+    Raises:
+        UsageError: There is none.
+    """
+    folder, below = BackendFolder(path=path), BackendFolder(path=path / "backend")
+    if not folder.authority.is_dir():
+        hint = f"--backend {below.path}" if below.authority.is_dir() else "lamppost backend init"
+        raise UsageError(f"there is no backend in {path}", hint=hint)
+    return folder
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
     """Where cameras reach the broker.

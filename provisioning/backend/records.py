@@ -31,6 +31,7 @@ class CameraRecord:
         log_camera_next: What the camera last said its next leaf would be.
         log_lost: Leaves of that log that are known to be lost.
         alarms: What is wrong with a log of it as evidence; see `ALARMS`.
+        revoked: Whether its newest certificate is revoked. The authority knows, not the store.
     """
 
     camera_id: str
@@ -48,6 +49,7 @@ class CameraRecord:
     log_camera_next: int = 0
     log_lost: int = 0
     alarms: "tuple[Incident, ...]" = ()
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

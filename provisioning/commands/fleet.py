@@ -7,7 +7,7 @@ with the name of who asked, and the backend sends it.
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,9 +26,10 @@ from agent.core.status import summary_lines
 from agent.errors import LinkError, UsageError
 from provisioning import clock
 from provisioning.authority import desk, files, pkcs8
+from provisioning.backend.ca import FleetAuthority
 from provisioning.backend.counts import CountedRow, counted_since
 from provisioning.backend.health import Finding, Severity, assess, span, worst
-from provisioning.backend.installation import BackendFolder
+from provisioning.backend.installation import BackendFolder, open_folder
 from provisioning.backend.orders import ask, make_command
 from provisioning.backend.records import CameraRecord, CommandRecord, Incident
 from provisioning.backend.store import Store
@@ -39,6 +40,7 @@ app = typer.Typer(no_args_is_help=True)
 LOOK_EVERY = timedelta(seconds=1)
 ANSWER_EVERY = timedelta(milliseconds=100)
 MAX_KEY_BYTES = 4096
+NAME_TITLE = "camera"
 TITLES = ("does", "policy", "frames", "log", "heard")
 MOST_WANTED_FIRST = (0, 4, 1, 3, 2)
 LEAST_HEALTH = 30
@@ -67,11 +69,12 @@ def show(
     """Show all that is known about one camera."""
     now = clock.precise_now()
     with closing(_open(backend, store)) as kept, kept.transaction() as fleet:
-        known = fleet.cameras.get(camera)
+        found = fleet.cameras.get(camera)
         incidents = fleet.incidents.all(camera)
         commands = fleet.commands.of(camera)
-    if known is None:
+    if found is None:
         raise UsageError(f"no camera {camera} was ever heard of", hint="lamppost fleet list")
+    (known,) = _marked((found,), backend)
     if as_json:
         detail = {
             "incidents": [_incident_json(one) for one in incidents],
@@ -106,7 +109,8 @@ def watch(
 
     def cameras() -> tuple[CameraRecord, ...]:
         with kept.transaction() as fleet:
-            return fleet.cameras.all()
+            found = fleet.cameras.all()
+        return _marked(found, backend)
 
     try:
         (_watch_as_json if as_json else _watch_as_table)(cameras, times)
@@ -201,7 +205,7 @@ class FleetTable:
         yield _headline(self.cameras, now=self.now)
         rows = [(camera, assess(camera, now=self.now)) for camera in _worst_first(self.cameras, now=self.now)]
         cells = [_cells(camera, findings, now=self.now) for camera, findings in rows]
-        names = max((len(camera.camera_id) for camera in self.cameras), default=0)
+        names = max(map(len, (NAME_TITLE, *(camera.camera_id for camera in self.cameras))))
         widths = [
             max(cell_len(text) for text in (title, *column))
             for title, column in zip(TITLES, zip(*cells, strict=True), strict=False)
@@ -209,7 +213,7 @@ class FleetTable:
         shown = _columns_that_fit(widths, options.max_width - names)
         left = options.max_width - names - sum(widths[place] + GAP for place in shown) - GAP
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
-        table.add_column("camera", no_wrap=True, min_width=names)
+        table.add_column(NAME_TITLE, no_wrap=True, min_width=names)
         # `fleet show` says all of what is wrong; here one line a camera keeps the table a table.
         table.add_column("health", no_wrap=True, overflow="ellipsis", max_width=max(left, LEAST_HEALTH))
         for place in shown:
@@ -248,7 +252,7 @@ def _cells(camera: CameraRecord, findings: tuple[Finding, ...], *, now: datetime
     """Return what `TITLES` names."""
     recorder = None if camera.status is None else camera.status.recorder
     does, frames = "—", "—"
-    if recorder is not None:
+    if recorder is not None and not camera.revoked:
         does = recorder.state.value
         if recorder.decision.intended_use:
             does += f" for {recorder.decision.intended_use}"
@@ -410,10 +414,16 @@ def _signed(made: Command, key_file: Path, passphrase_file: Path | None) -> Comm
 
 def _cameras(backend: Path, store: str | None) -> tuple[CameraRecord, ...]:
     with closing(_open(backend, store)) as kept, kept.transaction() as fleet:
-        return fleet.cameras.all()
+        found = fleet.cameras.all()
+    return _marked(found, backend)
+
+
+def _marked(cameras: tuple[CameraRecord, ...], backend: Path) -> tuple[CameraRecord, ...]:
+    """Return cameras with what the authority says of them, where it is at hand: with --store it may be elsewhere."""
+    authority = BackendFolder(path=backend).authority
+    barred = frozenset(FleetAuthority(authority).barred()) if authority.is_dir() else frozenset[str]()
+    return tuple(replace(camera, revoked=camera.camera_id in barred) for camera in cameras)
 
 
 def _open(backend: Path, store: str | None) -> Store:
-    if store is None and not backend.exists():
-        raise UsageError(f"there is no backend in {backend}", hint="lamppost backend init")
-    return Store(store or BackendFolder(path=backend).store_url)
+    return Store(store or open_folder(backend).store_url)

@@ -134,6 +134,37 @@ def test_the_fleet_is_listed_with_what_is_wrong_first(run: Run, made: Path) -> N
     assert {json.loads(line)["camera_id"] for line in watched.splitlines()} == {"cam-1", "cam-2"}
 
 
+def test_a_camera_that_was_cut_off_is_told_as_retired(run: Run, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "request.pem").write_bytes(make_request("cam-7", make_private_key()[0]))
+    where = ("--backend", made)
+    run("backend", "enrol", "cam-7", *where, "--request", tmp_path / "request.pem", "--out", tmp_path / "chain.pem")
+    heard(made, (Leaf.BIRTH, birth("cam-7", online=False, at=utc_now()).to_bytes()), camera_id="cam-7")
+
+    run("backend", "revoke", "cam-7", *where, "--yes")
+
+    assert "retired" in run("fleet", "show", "cam-7", *where)
+    told = {one["camera_id"]: one for one in json.loads(run("fleet", "list", *where, "--json"))}
+    assert [one["what"] for one in told["cam-7"]["findings"]] == ["retired"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("list",), ("show", "cam-1"), ("watch", "--times", "1"), ("counts", "cam-1"), ("command", "cam-1", "ping")],
+    ids=lambda words: words[0],
+)
+def test_a_folder_without_a_backend_is_called_so_and_left_as_it_is(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "backend" / "authority").mkdir(parents=True)
+    before = set(tmp_path.rglob("*"))
+
+    with pytest.raises(UsageError, match="no backend") as refused:
+        run("fleet", *words, "--backend", tmp_path)
+
+    assert refused.value.hint == f"--backend {tmp_path / 'backend'}"
+    assert set(tmp_path.rglob("*")) == before
+
+
 def test_a_camera_is_shown_with_its_incidents(run: Run, made: Path) -> None:
     heard(made, (Leaf.LOG, batch([b"a"], camera_id="cam-3").to_bytes()), (Leaf.LOG, b"{}"), camera_id="cam-3")
 

@@ -107,9 +107,18 @@ def test_what_is_hidden_while_the_scene_is_learned_is_no_trouble_yet() -> None:
     hidden = FrameCounts(captured=100, stored=60, failed_closed=40, failed_closed_reason="learning")
 
     just_started = recording(frames=hidden, started_at=NOON - timedelta(minutes=2))
-    assert [one.severity for one in assess(just_started, now=NOON)] == [Severity.NOTICE]
+    (learning,) = assess(just_started, now=NOON)
+    assert (learning.what, learning.severity) == ("learning", Severity.NOTICE)
     (finding,) = assess(recording(frames=hidden), now=NOON)
     assert (finding.what, finding.severity) == ("failed closed", Severity.WARNING)
+
+
+def test_a_retired_camera_is_no_trouble_whatever_it_told_last() -> None:
+    told = status(recording=recorder(storage=StorageStatus(state=StorageState.FULL)))
+
+    findings = assess(camera(birth=birth(online=False), status=told, revoked=True), now=NOON)
+
+    assert [(one.what, one.severity) for one in findings] == [("retired", Severity.WELL)]
 
 
 def test_that_it_is_away_comes_before_what_it_told_last() -> None:

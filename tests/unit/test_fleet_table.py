@@ -1,6 +1,7 @@
 """The table of the fleet keeps what matters at any width: whose line it is, and what is wrong."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from agent.core.messages.policy import BundleReceipt, Reported
 from agent.core.policy.clock import ClockQuality
-from agent.core.status import RecordingState, StorageState, StorageStatus
+from agent.core.status import FrameCounts, RecordingState, StorageState, StorageStatus
 from provisioning.backend.records import CameraRecord
 from provisioning.commands.fleet import FleetTable
 from tests.fakes.payloads import NOON, birth, recorder, status
@@ -79,6 +80,29 @@ def test_what_a_camera_did_is_told_as_past_once_it_is_away() -> None:
     Console(file=told, width=120).print(later)
 
     assert "was recording" in told.getvalue()
+
+
+def test_a_retired_camera_does_nothing_any_more() -> None:
+    (line,) = lines(80, (replace(camera("a-1"), revoked=True),))[2:]
+
+    assert line.split()[:2] == ["a-1", "retired:"]
+    assert "recording" not in line
+
+
+def test_a_camera_that_learns_the_scene_says_so_where_only_a_few_words_are_shown() -> None:
+    hidden = FrameCounts(captured=100, stored=100, failed_closed=100, failed_closed_reason="warming up")
+    learning = camera("market-street-1", frames=hidden, started_at=NOON, clock_quality=ClockQuality.UNKNOWN)
+
+    (line,) = lines(80, (learning,))[2:]
+
+    assert "learning (+1): hides all" in line
+
+
+@pytest.mark.parametrize("width", range(60, 140))
+def test_no_column_is_cut_where_names_are_shorter_than_their_title(width: int) -> None:
+    titles, line = lines(width, (replace(camera("c-1"), log_id="log", log_next=37, log_camera_next=39),))[1:]
+
+    assert ("heard" in titles) == line.rstrip().endswith("5 s ago")
 
 
 def test_one_camera_is_one_and_none_is_none() -> None:
