@@ -7,6 +7,7 @@ was found and what was expected, in lower case, without a full stop.
 """
 
 import os
+import signal
 
 
 class LamppostError(Exception):
@@ -29,6 +30,12 @@ class UsageError(LamppostError):
     """A command was called with words that do not fit together."""
 
     exit_status = os.EX_USAGE
+
+
+class StoppedError(LamppostError):
+    """A person stopped a command before it was done."""
+
+    exit_status = 128 + signal.SIGINT  # as shells say it
 
 
 class MissingExtraError(LamppostError):

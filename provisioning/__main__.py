@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from agent.errors import LamppostError
+from agent.errors import LamppostError, StoppedError
 from provisioning.words import words
 
 TRANSLATED = ""  # the line is in provisioning/words, with everything else that a technician reads
@@ -101,12 +101,23 @@ def complain(error: LamppostError) -> int:
     return error.exit_status
 
 
+def stopped(command: str | None) -> StoppedError:
+    """Return what to tell of a command that a person stopped. What a technician runs goes on when it is run again."""
+    goes_on = command in COMMANDS and COMMANDS[command][1] == TRANSLATED
+    return StoppedError(words("end.stopped"), hint=words("end.again") if goes_on else None)
+
+
 def main() -> None:
     """Run one command and exit with its status."""
+    wanted = _wanted(sys.argv[1:], os.environ)
     try:
-        _application(_wanted(sys.argv[1:], os.environ))()
+        _application(wanted)()
     except LamppostError as error:
         sys.exit(complain(error))
+    except SystemExit as end:
+        if end.code == StoppedError.exit_status:  # Ctrl-C, of which typer says nothing
+            complain(stopped(wanted))
+        raise
 
 
 if __name__ == "__main__":

@@ -25,3 +25,4 @@ def practice(
     with Practice(folder, desk.say):
         desk.say(words("practice.ready", folder=folder))
         stop.wait()
+    desk.say(words("practice.over", folder=folder))

@@ -3,14 +3,16 @@
 Run it again after anything: it goes on where it stopped. Exit statuses: TECHNICIAN.md.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from agent.errors import UsageError
+from agent.errors import StoppedError, UsageError
 from provisioning.authority import desk
 from provisioning.clock import precise_now, wait
 from provisioning.enrolment.desk_folder import read_work_order
@@ -74,20 +76,27 @@ def _transport(
 
 
 def _run(provisioning: Provisioning, *, quiet: bool) -> list[Told]:
-    if quiet:
-        return list(provisioning.run(lambda _: None))
-    shown = console()
     done: list[Told] = []
+    try:
+        for told in provisioning.run(lambda _: None) if quiet else _shown(provisioning):
+            done.append(told)  # noqa: PERF402 - what is done is told, if a person stops it
+    except KeyboardInterrupt as stop:
+        said = words("provision.stopped", done=len(done), steps=len(Step))
+        raise StoppedError(said, hint=words("end.again")) from stop
+    return done
+
+
+def _shown(provisioning: Provisioning) -> Iterator[Told]:
+    shown, numbers = console(), count(1)
     with shown.status("") as working:
 
         def tell(step: Step) -> None:
-            working.update(f"{len(done) + 1}/{len(Step)} {words(f'steps.{step.value}')} …")
+            working.update(f"{next(numbers)}/{len(Step)} {words(f'steps.{step.value}')} …")
 
         for told in provisioning.run(tell):
             mark = Text("✓ ", style="green") if told.changed else Text("· ", style="dim")
             shown.print(mark + Text(words(f"steps.{told.step.value}")) + Text(f": {told.words}", style="dim"))
-            done.append(told)
-    return done
+            yield told
 
 
 def _end_screen(camera_id: str, done: list[Told], took: timedelta) -> None:

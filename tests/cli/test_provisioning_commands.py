@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +12,20 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import typer
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.qr import read_codes
 from agent.core.enrolment.exchange import Answer
 from agent.core.enrolment.signs import Stage
-from agent.errors import ClaimSignatureError, ClauseViolationError, EnrolmentError, UsageError
+from agent.errors import ClaimSignatureError, ClauseViolationError, EnrolmentError, StoppedError, UsageError
 from agent.link.enrol import Enrolment
+from provisioning import __main__ as lamppost
 from provisioning.enrolment.bundle import SecretFoundError, check, collect
 from provisioning.enrolment.desk_folder import read_work_order
 from provisioning.enrolment.recovery import Fate, recover
-from provisioning.enrolment.transport import Half
+from provisioning.enrolment.transport import Done, Half
+from tests.fakes.cabled import CabledCamera
 from tests.fakes.city import recording_city
 from tests.fakes.enrolling import utc_now
 from tests.fakes.town import Town, add_site, enrol, run
@@ -387,3 +391,56 @@ def test_nothing_on_a_card_is_told_as_that(tmp_path: Path) -> None:
         run("recover", tmp_path / "card", "--out", tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
+
+
+class StoppedAt:
+    """A camera, at whose `words` a person presses Ctrl-C, once."""
+
+    def __init__(self, camera: CabledCamera, words: list[str]) -> None:
+        self._camera = camera
+        self._words = words
+
+    def agent(self, half: Half, argv: list[str], **given: bytes) -> Done:
+        if argv == self._words:
+            self._words = []
+            raise KeyboardInterrupt
+        return self._camera.agent(half, argv, **given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._camera, name)
+
+
+def test_who_stops_a_provisioning_is_told_how_far_it_is_and_it_goes_on(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.prepare()
+    run("work-order", "create", "cam-30", "--site", "market-street", *town.signing)
+    camera = StoppedAt(town.camera(tmp_path), ["enrol", "--once"])
+    monkeypatch.setattr("provisioning.commands.provision._transport", lambda *_: camera)
+    words = ["provision", town.order("cam-30"), "--host", "tech@10.55.0.1", "--yes"]
+
+    with pytest.raises(StoppedError, match="2 of 7") as stopped:
+        run(*map(str, words))
+
+    assert "same command again" in str(stopped.value.hint)
+    assert "cam-30 is provisioned" in run(*map(str, words))
+
+
+def test_a_command_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop() -> None:
+        raise typer.Exit(StoppedError.exit_status)
+
+    app = typer.Typer()
+    app.command()(stop)
+    for command, goes_on in (("recover", True), ("keys", False)):
+        monkeypatch.setattr(sys, "argv", [command])
+        monkeypatch.setattr(lamppost, "_application", lambda _: app)
+        monkeypatch.setattr(lamppost, "_wanted", lambda *_, command=command: command)
+
+        with pytest.raises(SystemExit) as end:
+            lamppost.main()
+
+        said = capsys.readouterr().err
+        assert end.value.code == 130
+        assert "stopped before it was done" in said
+        assert ("hint: run the same command again" in said) == goes_on

@@ -22,6 +22,7 @@ from agent.errors import (
     KeyFileError,
     LamppostError,
     MessageFormatError,
+    StoppedError,
     StorageError,
     TransportError,
     UsageError,
@@ -116,7 +117,7 @@ def test_every_command_that_the_guide_names_exists() -> None:
     "error",
     [UsageError, MessageFormatError, ClaimFormatError, CommissioningFormatError, TransportError, CardError,
      EnrolmentUnreachableError, StorageError, CarryError, EnrolmentError, AimingRefusedError, WrongDiskError,
-     KeyFileError, LamppostError],
+     KeyFileError, StoppedError, LamppostError],
 )  # fmt: skip
 def test_every_exit_status_is_in_the_guide(error: type[LamppostError]) -> None:
     assert f"\n| {error.exit_status} | " in GUIDE.read_text(encoding="utf-8")
