@@ -77,7 +77,7 @@ def prepare(
         (words("card.written"), words("card.written_words", names=", ".join(written))),
         (words("card.keep"), words("card.keep_words")),
     ]
-    following = (words("card.next_start"), words("next.commission", camera=work.camera_id))
+    following = (words("card.next_start"), words("next.commission", camera=work.camera_id, where="--host ADDRESS"))
     show_end(words("card.done", camera=work.camera_id), rows, following=following)
 
 

@@ -124,7 +124,7 @@ def _end_screen(camera: str, bench: Bench) -> None:
     if proposal is not None:
         following.append(words("commission.next_proposal", path=proposal))
     if complete:
-        following.append(words("next.label", camera=camera))
+        following.append(words("next.label", camera=camera, desk=words("options.some_desk")))
     show_end(words("commission.done", camera=camera), rows, following=following, good=complete)
 
 

@@ -171,5 +171,5 @@ def _tell(confirmed: Confirmed, order: Path | None, *, as_json: bool) -> None:
         done.append((words("enrol.forgotten"), words("enrol.forgotten_words", path=order)))
     if confirmed.others:
         done.append((words("enrol.others"), words("enrol.others_words", count=confirmed.others)))
-    following = [words("next.commission", camera=confirmed.camera_id)]
+    following = [words("next.commission", camera=confirmed.camera_id, where="--host ADDRESS")]
     show_end(words("enrol.done", camera=confirmed.camera_id), done, following=following)

@@ -10,7 +10,7 @@ from provisioning.authority import desk, files
 from provisioning.backend.installation import BackendFolder
 from provisioning.commands.site import DEFAULT_DESK, FolderOption
 from provisioning.commands.work_order import CameraArgument
-from provisioning.enrolment.desk_folder import DeskFolder, read_work_order
+from provisioning.enrolment.desk_folder import DeskFolder
 from provisioning.enrolment.journal import Journal
 from provisioning.enrolment.label import draw_label, label_file
 from provisioning.screen import show_end
@@ -31,7 +31,7 @@ def label(
     as_json: desk.JsonOption = False,
 ) -> None:
     """Draw a camera's label: its site's public page as a code, its name, the key it was enrolled with."""
-    order = read_work_order(DeskFolder(folder).order_path(camera))
+    order = DeskFolder(folder).order(camera)
     if not url.startswith("https://"):
         raise UsageError(words("label.no_page", url=url), hint=words("label.no_page_hint"))
     if (key is None) == (backend is None):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from rich.text import Text
 from agent.errors import StoppedError, UsageError
 from provisioning.authority import desk
 from provisioning.clock import precise_now, wait
-from provisioning.enrolment.desk_folder import read_work_order
+from provisioning.enrolment.desk_folder import desk_of, read_work_order
 from provisioning.enrolment.steps import Carrying, Provisioning, Step, Told, plan
 from provisioning.enrolment.transport import FolderTransport, SshTransport, Transport
 from provisioning.screen import console, plan_only, show_end
@@ -62,7 +63,8 @@ def provision(  # noqa: PLR0913 - one option for each way to go
     if as_json:
         desk.write_json(_as_json(work.camera_id, done, precise_now() - began))
     else:
-        _end_screen(work.camera_id, done, precise_now() - began)
+        cable = f"--host {quote(host)}" if host is not None else f"--config {quote(f'{folder}/lamppost.toml')}"
+        _end_screen(work.camera_id, done, precise_now() - began, cable=cable, at=quote(str(desk_of(order))))
 
 
 def _transport(
@@ -99,18 +101,18 @@ def _shown(provisioning: Provisioning) -> Iterator[Told]:
             yield told
 
 
-def _end_screen(camera_id: str, done: list[Told], took: timedelta) -> None:
+def _end_screen(camera_id: str, done: list[Told], took: timedelta, *, cable: str, at: str) -> None:
     told = {one.step: one for one in done}
     report = told[Step.REPORT]
     recording = report.facts["state"] == "recording"
-    steps = [words("next.commission", camera=camera_id)]
+    steps = [words("next.commission", camera=camera_id, where=cable)]
     if not recording:
         steps.insert(0, words("provision.next_grant"))
-    enrolled = told[Step.ENROL]
+    key = told[Step.ENROL].facts["key"]
     steps.append(
-        words("provision.next_label", camera=camera_id, key=enrolled.facts["key"])
-        if enrolled.changed and enrolled.facts["key"]
-        else words("next.label", camera=camera_id)  # its key may have been renewed since; the backend knows
+        words("provision.next_label", camera=camera_id, key=key, desk=at)
+        if key
+        else words("next.label", camera=camera_id, desk=at)  # another laptop enrolled it
     )
     steps.append(words("provision.next_fleet"))
     now = report.words if recording else words("provision.dark", reason=report.words)

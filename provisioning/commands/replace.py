@@ -64,7 +64,7 @@ def replace(  # noqa: PLR0913 - one option for each thing that may differ from t
     there = BackendFolder(path=backend) if backend is not None else None
     waiting = None if again else _waiting(out, there)
     if before is None and site is None:
-        raise UsageError(words("replace.unknown", camera=camera), hint=words("replace.unknown_hint"))
+        raise UsageError(words("work-order.none", camera=camera, folder=folder), hint=words("replace.unknown_hint"))
     where = mounting or (before.mounting if before is not None else words("work-order.usual_mounting"))
     network = network_of(wifi, wifi_secret_file, in_code=False)
     drawn = draw_claim(

@@ -103,7 +103,7 @@ def list_orders(*, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption
 @app.command(help=words("work-order.show"))
 def show(camera: CameraArgument, *, folder: FolderOption = DEFAULT_DESK, as_json: desk.JsonOption = False) -> None:
     """Show a work order without its secrets."""
-    order = read_work_order(DeskFolder(folder).order_path(camera))
+    order = DeskFolder(folder).order(camera)
     claim = order.claimed()
     said = _as_json(order, claim)
     if as_json:

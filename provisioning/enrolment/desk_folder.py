@@ -29,6 +29,7 @@ from provisioning.enrolment.work_order import MAX_WORK_ORDER_BYTES, WorkOrder
 from provisioning.words import words
 
 MAX_SITE_BYTES = 64 * KIB
+ORDERS = "orders"
 _ROOT_SUFFIX = " camera fleet root"
 
 
@@ -113,11 +114,24 @@ class DeskFolder:
         """
         if not CAMERA_ID.fullmatch(camera_id):
             raise UsageError(words("work-order.no_camera_id", camera=repr(camera_id)))
-        return self.path / "orders" / f"{camera_id}.order"
+        return self.path / ORDERS / f"{camera_id}.order"
+
+    def order(self, camera_id: str) -> WorkOrder:
+        """Return a camera's work order.
+
+        Raises:
+            UsageError: There is none at this desk.
+        """
+        path = self.order_path(camera_id)
+        if not path.exists():
+            raise UsageError(
+                words("work-order.none", camera=camera_id, folder=self.path), hint=words("work-order.none_hint")
+            )
+        return read_work_order(path)
 
     def orders(self) -> Iterator[tuple[Path, WorkOrder]]:
         """Yield every work order, by camera; what is none is passed over."""
-        for path in sorted((self.path / "orders").glob("*.order")):
+        for path in sorted((self.path / ORDERS).glob("*.order")):
             with contextlib.suppress(MessageFormatError):
                 yield path, read_work_order(path)
 
@@ -127,6 +141,11 @@ class DeskFolder:
         files.make_folder(path.parent, mode=files.PRIVATE_FOLDER)
         files.write_whole(path, content, mode=mode)
         return True
+
+
+def desk_of(order: Path) -> Path:
+    """Return the desk that a work order's file lies at, or what stands for one if it was carried elsewhere."""
+    return order.parent.parent if order.parent.name == ORDERS else Path(words("options.some_desk"))
 
 
 def read_work_order(path: Path) -> WorkOrder:

@@ -6,6 +6,7 @@ a dead laptop goes on where the first one stopped. The journal tells people what
 done and when; nothing is skipped on its word alone.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.enrolment.exchange import Answer, Order, Request
-from agent.core.status import RecorderStatus
-from agent.errors import EnrolmentError, TransportError
+from agent.core.status import RecorderStatus, RecordingState
+from agent.errors import EnrolmentError, TransportError, UsageError
 from provisioning.authority import files
-from provisioning.enrolment.desk_folder import forget_secrets, read_work_order, remove
+from provisioning.enrolment.desk_folder import desk_of, forget_secrets, read_work_order, remove
 from provisioning.enrolment.transport import Done, Half, Transport
 from provisioning.enrolment.work_order import WorkOrder
 from provisioning.words import words
@@ -89,13 +90,30 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def note(self, told: Told, *, at: datetime) -> None:
+    def note(self, told: Told, claim: str, *, at: datetime) -> None:
         """Write a step down, durably. Raises StorageError."""
-        line = {"at": at.isoformat(), "step": told.step.value, "changed": told.changed, "words": told.words}
-        before = files.read_capped(self._path, max_bytes=MAX_JOURNAL_BYTES) if self._path.exists() else b""
+        line = {
+            "at": at.isoformat(),
+            "claim": claim,
+            "step": told.step.value,
+            "changed": told.changed,
+            "words": told.words,
+        }
+        if key := told.facts.get("key"):
+            line["key"] = key
         files.write_whole(
-            self._path, before + json.dumps(line, ensure_ascii=False).encode() + b"\n", mode=files.PRIVATE
+            self._path, self._lines() + json.dumps(line, ensure_ascii=False).encode() + b"\n", mode=files.PRIVATE
         )
+
+    def key(self, claim: str) -> str:
+        """Return the fingerprint of the key that was enrolled by `claim`; empty if another laptop did it."""
+        with contextlib.suppress(ValueError):  # somebody wrote in it: the backend knows the key, too
+            lines = [json.loads(line) for line in self._lines().splitlines()]
+            return next((str(line["key"]) for line in lines if line.get("claim") == claim and "key" in line), "")
+        return ""
+
+    def _lines(self) -> bytes:
+        return files.read_capped(self._path, max_bytes=MAX_JOURNAL_BYTES) if self._path.exists() else b""
 
 
 class Provisioning:
@@ -154,11 +172,17 @@ class Provisioning:
         for step, do in doing.items():
             tell(step)
             told = do()
-            self._journal.note(told, at=self._now())
+            self._journal.note(told, self._claim.id, at=self._now())
             yield told
 
     def _reach(self) -> Told:
         standing = self._standing("--stage")
+        if self._order.key is None and standing["stage"] != "enrolled":
+            camera, at = self._claim.camera_id, desk_of(self._order_path)
+            raise UsageError(
+                words("work-order.carried_out", camera=camera),
+                hint=words("failed.other_board_hint", camera=camera, desk=at),
+            )
         return Told(step=Step.REACH, words=self._transport.name, changed=False, facts={"stage": standing["stage"]})
 
     def _bring_order(self) -> Told:
@@ -172,7 +196,8 @@ class Provisioning:
     def _enrol(self) -> Told:
         if not self._brought:
             known = words("told.enrol_done", camera=self._claim.camera_id)
-            return Told(step=Step.ENROL, words=known, changed=False, facts={"key": self._key()})
+            # Not the key of now: it may have been renewed since.
+            return Told(step=Step.ENROL, words=known, changed=False, facts={"key": self._journal.key(self._claim.id)})
         if self._carrying is not None:
             self._carry(self._carrying)
         reason = ""
@@ -293,7 +318,12 @@ def plan(order: WorkOrder, transport: str, *, carry: bool) -> list[tuple[str, st
     end = f"{claim.expires_at:%Y-%m-%d %H:%M}"
     return [
         (Step.REACH.value, transport),
-        (Step.ORDER.value, words("plan.order", claim=claim.id, camera=claim.camera_id, end=end)),
+        (
+            Step.ORDER.value,
+            words("plan.order", claim=claim.id, camera=claim.camera_id, end=end)
+            if order.done_at is None
+            else words("plan.order_done", at=f"{order.done_at:%Y-%m-%d %H:%M}"),
+        ),
         (Step.ENROL.value, words("plan.enrol_by_file") if carry else words("plan.enrol_at", service=claim.enrol)),
         (Step.FORGET.value, words("plan.forget")),
         (Step.SELFTEST.value, words("plan.selftest")),
@@ -307,4 +337,6 @@ def _hint_of(findings: list[dict[str, Any]]) -> str | None:
 
 
 def _told_of(status: RecorderStatus) -> str:
+    if status.state is RecordingState.DARK:
+        return words("told.record_dark", camera=status.camera_id)
     return words("told.record", camera=status.camera_id, state=status.state.value)

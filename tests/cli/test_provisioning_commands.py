@@ -322,6 +322,18 @@ def test_a_label_shows_the_sites_page_and_the_enrolled_key(town: Town, tmp_path:
             run("label", *words, *wrong)
 
 
+@pytest.mark.parametrize(
+    "words", [["label", "--url", "https://cameras.city.example", "--key", "0001"], ["replace"], ["work-order", "show"]]
+)
+def test_who_looks_at_another_desk_is_told_so(town: Town, tmp_path: Path, words: list[str]) -> None:
+    signing = town.signing[:-1] if words == ["replace"] else ["--desk"]
+
+    with pytest.raises(UsageError, match=f"no work order of cam-31 in {tmp_path}") as refused:
+        run(*words, "cam-31", *signing, tmp_path)
+
+    assert "--desk FOLDER" in str(refused.value.hint)
+
+
 def test_a_bundle_tells_what_is_wrong_and_no_secret(town: Town, tmp_path: Path) -> None:
     town.prepare()
     run("work-order", "create", "cam-13", "--site", "market-street", *town.signing)
@@ -423,7 +435,13 @@ def test_who_stops_a_provisioning_is_told_how_far_it_is_and_it_goes_on(
         run(*map(str, words))
 
     assert "same command again" in str(stopped.value.hint)
-    assert "cam-30 is provisioned" in run(*map(str, words))
+    first, second = run(*map(str, words)), run(*map(str, words))
+    for said in (first, second):  # each names the commands that follow, whole
+        assert "cam-30 is provisioned" in said
+        assert f"--desk {town.desk}" in said
+        assert "lamppost commission cam-30 --host tech@10.55.0.1 --key" in said
+        assert "lamppost fleet list --backend FOLDER" in said
+        assert "lamppost label cam-30 --url PAGE --key '" in said
 
 
 def test_a_command_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """A camera is provisioned in the end, whatever failed in between; and the laptop keeps no secret."""
 
 import base64
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -17,7 +18,7 @@ from agent.errors import EnrolmentError, EnrolmentUnreachableError, LamppostErro
 from provisioning.clock import precise_now
 from provisioning.enrolment import steps
 from provisioning.enrolment.desk_folder import read_work_order
-from provisioning.enrolment.steps import CarryError, Carrying, Provisioning, Step, Told
+from provisioning.enrolment.steps import CarryError, Carrying, Journal, Provisioning, Step, Told
 from provisioning.enrolment.transport import Half, SshTransport
 from provisioning.enrolment.work_order import WorkOrder
 from provisioning.ssh import OPTIONS, Remembered
@@ -91,11 +92,14 @@ def test_a_second_run_changes_nothing(city: EnrollingCity, tmp_path: Path) -> No
     camera = CabledCamera(camera_config(tmp_path / "camera", city.office))
     path = work_order(city, tmp_path / "laptop", 2, "twice")
     run(path, camera)
+    key = Journal(path.with_suffix(".journal")).key(read_work_order(path).claimed().id)
     before = all_bytes(tmp_path / "camera" / "state") + camera.config.link.credential.read_bytes()
 
     told = run(path, camera)
 
     assert not [one.step for one in told if one.changed]
+    assert re.fullmatch(r"[0-9a-f]{4}( [0-9a-f]{4}){3}", key)
+    assert next(one for one in told if one.step is Step.ENROL).facts["key"] == key
     assert all_bytes(tmp_path / "camera" / "state") + camera.config.link.credential.read_bytes() == before
 
 
@@ -289,8 +293,13 @@ def test_an_order_that_was_carried_out_is_no_order_for_another_camera(city: Enro
     path = work_order(city, tmp_path / "laptop", 8, "once-only")
     run(path, CabledCamera(camera_config(tmp_path / "first", city.office)))
 
-    with pytest.raises(UsageError, match="carried out"):
-        run(path, CabledCamera(camera_config(tmp_path / "second", city.office)))
+    begun = list[Step]()
+    second = provisioning(path, CabledCamera(camera_config(tmp_path / "second", city.office)))
+    with pytest.raises(UsageError, match="carried out") as refused:
+        list(second.run(begun.append))
+
+    assert begun == [Step.REACH]  # before anything that takes long
+    assert "this board is not the one that did it" in str(refused.value.hint)
 
 
 def remembered(place: Path) -> Remembered:
