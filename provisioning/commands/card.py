@@ -62,7 +62,9 @@ def prepare(
         _boot_partitions(flashed)  # an image that no camera starts from is not worth a card
         if disk is not None and flashed.stat().st_size > disk.size_bytes:
             raise WrongDiskError(words("card.smaller", device=device, image=flashed), hint=words("card.smaller_hint"))
-    if plan_only(work.camera_id, _plan(disk, image, erases=flashed), dry_run=dry_run, as_json=as_json):
+    plan = _plan(disk, image, erases=flashed)
+    plan.append((words("card.plan_writes"), _parts(flashed or target, work)))
+    if plan_only(work.camera_id, plan, dry_run=dry_run, as_json=as_json):
         return
     desk.confirm(words("card.ask_write" if flashed is None else "card.ask_erase", target=target), yes=yes)
     if disk is not None and judge_disk(describe_disks(), disk.path) != disk:  # a question takes a while
@@ -127,8 +129,18 @@ def _plan(disk: Disk | None, image: Path | None, *, erases: Path | None) -> list
         plan.append((words("card.plan_image"), str(image)))
     if erases is not None:
         plan.append((words("card.plan_erases"), words("card.plan_erases_words")))
-    plan.append((words("card.plan_writes"), words("card.plan_writes_words")))
     return plan
+
+
+def _parts(start: Path, work: WorkOrder) -> str:
+    """Return what will be written, for people: what the card or image `start` begins with decides."""
+    present = {name for boot in _boot_partitions(start) for name in FIRST_BOOT_FILES if boot.has(name)}
+    parts = [words("card.plan_order" if present else "card.plan_order_alone")]
+    if "user-data" in present:
+        parts.append(words("card.plan_host", camera=work.camera_id))
+    if "network-config" in present and work.wifi is not None:
+        parts.append(words("card.plan_network", ssid=work.wifi.ssid))
+    return words("card.plan_writes_words", parts=", ".join(parts))
 
 
 def _template(folder: Path, name: str) -> str:

@@ -100,6 +100,25 @@ def test_nothing_is_written_without_a_word(city: EnrollingCity, tmp_path: Path, 
 
 
 @needs_mtools
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), "writes the order alone: this image starts without cloud-init; then reads back"),
+        (("user-data",), "writes the order, the host name planned; then"),
+        (("user-data", "network-config"), "writes the order, the host name planned, the network City; then"),
+    ],
+    ids=["order", "host", "network"],
+)
+def test_the_plan_names_what_this_image_can_take(
+    city: EnrollingCity, tmp_path: Path, run: Run, names: tuple[str, ...], said: str
+) -> None:
+    image = make_image(tmp_path / "image", "cmdline.txt", *names)
+    order = work_order(city, tmp_path / "cam.order", "planned")
+
+    assert said in run("--order", order, "--image", image, "--dry-run")
+
+
+@needs_mtools
 @pytest.mark.parametrize("names", [(), ("readme.txt",)], ids=["empty", "another's"])
 def test_an_image_that_no_camera_starts_from_is_refused(
     city: EnrollingCity, tmp_path: Path, run: Run, names: tuple[str, ...]
