@@ -104,7 +104,7 @@ def _shown(provisioning: Provisioning) -> Iterator[Told]:
 def _end_screen(camera_id: str, done: list[Told], took: timedelta, *, cable: str, at: str) -> None:
     told = {one.step: one for one in done}
     report = told[Step.REPORT]
-    recording = report.facts["state"] == "recording"
+    recording, reason = report.facts["state"] == "recording", report.facts["reason"]
     steps = [words("next.commission", camera=camera_id, where=cable)]
     if not recording:
         steps.insert(0, words("provision.next_grant"))
@@ -115,7 +115,7 @@ def _end_screen(camera_id: str, done: list[Told], took: timedelta, *, cable: str
         else words("next.label", camera=camera_id, desk=at)  # another laptop enrolled it
     )
     steps.append(words("provision.next_fleet"))
-    now = report.words if recording else words("provision.dark", reason=report.words)
+    now = reason if recording else words("provision.dark", reason=reason)
     show_end(words("provision.done", camera=camera_id), [(words("provision.now"), now)], following=steps, took=took)
 
 

@@ -37,8 +37,10 @@ def complete_camera(ctx: typer.Context, incomplete: str) -> list[str]:
 CameraArgument = Annotated[str, typer.Argument(help=words("options.camera"), autocompletion=complete_camera)]
 BoardOption = Annotated[str | None, typer.Option(help=words("work-order.options.board"))]
 SecretFileOption = Annotated[Path | None, typer.Option(help=words("work-order.options.wifi_secret_file"))]
-DaysOption = Annotated[int, typer.Option(help=words("work-order.options.days"), min=1, max=LONGEST_LIFE.days)]
-AgainOption = Annotated[bool, typer.Option(help=words("work-order.options.again"))]
+DaysOption = Annotated[
+    int, typer.Option(metavar="N", help=words("work-order.options.days"), min=1, max=LONGEST_LIFE.days)
+]
+AgainOption = Annotated[bool, typer.Option("--again", help=words("work-order.options.again"))]
 
 
 @app.command(help=words("work-order.create"))
@@ -53,9 +55,11 @@ def create(  # noqa: PLR0913 - one option for each word of a work order
     board: BoardOption = None,
     wifi: Annotated[str | None, typer.Option(help=words("work-order.options.wifi"))] = None,
     wifi_secret_file: SecretFileOption = None,
-    wifi_secret_in_code: Annotated[bool, typer.Option(help=words("work-order.options.wifi_secret_in_code"))] = False,
+    wifi_secret_in_code: Annotated[
+        bool, typer.Option("--wifi-secret-in-code", help=words("work-order.options.wifi_secret_in_code"))
+    ] = False,
     days: DaysOption = 30,
-    replaces: Annotated[bool, typer.Option(help=words("work-order.options.replaces"))] = False,
+    replaces: Annotated[bool, typer.Option("--replaces", help=words("work-order.options.replaces"))] = False,
     again: AgainOption = False,
     passphrase_file: desk.PassphraseOption = None,
     folder: FolderOption = DEFAULT_DESK,

@@ -255,9 +255,13 @@ class Provisioning:
             if status is not None and status.decision.policy_digest:
                 return Told(
                     step=Step.REPORT,
-                    words=status.decision.reason,
+                    words=words("told.report" if changed else "told.report_done"),
                     changed=changed,
-                    facts={"state": status.state.value, "policy": status.decision.policy_digest},
+                    facts={
+                        "state": status.state.value,
+                        "reason": status.decision.reason,
+                        "policy": status.decision.policy_digest,
+                    },
                 )
         raise TransportError(
             words("failed.report", camera=self._claim.camera_id, broker=self._claim.broker),

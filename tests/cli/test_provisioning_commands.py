@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.qr import read_codes
@@ -334,6 +336,16 @@ def test_who_looks_at_another_desk_is_told_so(town: Town, tmp_path: Path, words:
     assert "--desk FOLDER" in str(refused.value.hint)
 
 
+@pytest.mark.parametrize("words", [["work-order", "create"], ["replace"], ["provision"]])
+def test_the_help_names_every_option_whole_in_a_terminal_of_80_columns(words: list[str]) -> None:
+    app = lamppost._application(words[0])
+
+    said = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).output
+
+    assert "--desk" in said or words == ["provision"]
+    assert not re.findall(r"--[a-z-]+…", said)
+
+
 def test_a_bundle_tells_what_is_wrong_and_no_secret(town: Town, tmp_path: Path) -> None:
     town.prepare()
     run("work-order", "create", "cam-13", "--site", "market-street", *town.signing)
@@ -442,6 +454,7 @@ def test_who_stops_a_provisioning_is_told_how_far_it_is_and_it_goes_on(
         assert "lamppost commission cam-30 --host tech@10.55.0.1 --key" in said
         assert "lamppost fleet list --backend FOLDER" in said
         assert "lamppost label cam-30 --url PAGE --key '" in said
+        assert len(re.findall(r"(?:: |now +)records", said)) == 1  # what it does now is told at the end, and only there
 
 
 def test_a_command_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
