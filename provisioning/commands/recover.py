@@ -81,7 +81,8 @@ def _end_screen(out: Path, counts: dict[Fate, int], wrong: list[Disagreement], *
     following = [words("recover.next_list", folder=out / FOOTAGE)]
     if counts[Fate.LOST]:
         following.insert(0, words("recover.next_again"))
-    title = words("recover.faults", count=len(wrong)) if wrong else words("recover.vouched")
+    well = words("recover.fits" if own_word_taken else "recover.vouched")
+    title = words("recover.faults", count=len(wrong)) if wrong else well
     show_end(title, rows, following=following, good=not wrong)
 
 

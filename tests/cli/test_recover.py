@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from agent.adapters.tile_log import TileLog
 from agent.errors import UsageError
 from provisioning import __main__ as lamppost
+from provisioning.commands.log import own_word
 from provisioning.enrolment.recovery import Fate, recover
 from tests.fakes.cabled import all_bytes
 from tests.fakes.exhibits import CAMERA, NOON, SECOND, MemoryKeyring, Pole
@@ -34,11 +35,23 @@ def test_everything_is_copied_and_the_log_vouches_for_it(card: Path, tmp_path: P
     done = run(card, "--out", tmp_path / "out")
 
     assert done.exit_code == 0, done.output
-    assert "vouches for all of it" in done.output
+    assert "fit each other" in done.output
+    assert "vouches" not in done.output  # whose log it is, only the log says
     segments = {path.name: path.read_bytes() for path in card.rglob("*.mp4.age")}
     assert segments
     assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "footage").rglob("*.age")} == segments
     assert all_bytes(card) == before
+
+
+def test_with_the_logs_own_key_it_is_verified_that_it_is_this_cameras(card: Path, tmp_path: Path) -> None:
+    key = own_word(card / "log")
+
+    with_it = run(card, "--out", tmp_path / "out", "--key", str(key)).output
+    without = run(card, "--out", tmp_path / "out").output
+
+    assert "verified: the camera's log vouches for all of it" in with_it
+    assert "not verified" not in with_it
+    assert "not verified" in without
 
 
 def test_a_second_run_copies_only_what_is_missing(card: Path, tmp_path: Path) -> None:
