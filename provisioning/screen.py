@@ -42,6 +42,7 @@ def show_end(
     following: Iterable[str] = (),
     took: timedelta | None = None,
     good: bool = True,
+    beware: bool = False,
 ) -> None:
     """Show what was done, and what to do next.
 
@@ -51,11 +52,12 @@ def show_end(
         following: What a person does next.
         took: How long it took.
         good: Whether it is as it should be.
+        beware: It was done, and something about it wants a person's eye.
     """
     shown = console()
     spent = "" if took is None else f"  {words('end.took', seconds=f'{took.total_seconds():.0f}')}"
     shown.print()
-    mark, style = ("✓", "bold green") if good else ("✗", "bold red")
+    mark, style = ("✗", "bold red") if not good else ("!", "bold yellow") if beware else ("✓", "bold green")
     shown.print(Text(f"{mark} {title}", style=style) + Text(spent, style="dim"))
     rows = list(done)
     if rows:

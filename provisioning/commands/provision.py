@@ -107,7 +107,7 @@ def _end_screen(camera_id: str, done: list[Told], took: timedelta, *, cable: str
     recording, reason = report.facts["state"] == "recording", report.facts["reason"]
     steps = [words("next.commission", camera=camera_id, where=cable)]
     if not recording:
-        steps.insert(0, words("provision.next_grant"))
+        steps.insert(0, words("provision.next_grant", camera=camera_id))
     key = told[Step.ENROL].facts["key"]
     steps.append(
         words("provision.next_label", camera=camera_id, key=key, desk=at)
@@ -116,7 +116,8 @@ def _end_screen(camera_id: str, done: list[Told], took: timedelta, *, cable: str
     )
     steps.append(words("provision.next_fleet"))
     now = reason if recording else words("provision.dark", reason=reason)
-    show_end(words("provision.done", camera=camera_id), [(words("provision.now"), now)], following=steps, took=took)
+    title = words("provision.done" if recording else "provision.done_dark", camera=camera_id)
+    show_end(title, [(words("provision.now"), now)], following=steps, took=took, beware=not recording)
 
 
 def _as_json(camera_id: str, done: list[Told], took: timedelta) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from agent.errors import UsageError
 from provisioning.authority import desk, files
 from provisioning.backend.ca import FleetAuthority
-from provisioning.backend.installation import BackendFolder, revoke_camera
+from provisioning.backend.installation import BackendFolder, open_folder, revoke_camera
 from provisioning.clock import utc_now
 from provisioning.commands.site import DEFAULT_DESK, FolderOption
 from provisioning.commands.work_order import (
@@ -61,7 +61,7 @@ def replace(  # noqa: PLR0913 - one option for each thing that may differ from t
     place = DeskFolder(folder)
     out = place.order_path(camera)
     before = read_work_order(out) if out.exists() else None
-    there = BackendFolder(path=backend) if backend is not None else None
+    there = open_folder(backend) if backend is not None else None
     waiting = None if again else _waiting(out, there)
     if before is None and site is None:
         raise UsageError(words("work-order.none", camera=camera, folder=folder), hint=words("replace.unknown_hint"))
@@ -93,7 +93,8 @@ def replace(  # noqa: PLR0913 - one option for each thing that may differ from t
         write_order(out, waiting)
     if there is not None:
         revoke_camera(there, FleetAuthority(there.authority), camera, now=utc_now())
-    show_order(out, waiting, changed=waiting.claim != (before.claim if before is not None else b""), as_json=as_json)
+    changed = waiting.claim != (before.claim if before is not None else b"")
+    show_order(out, waiting, changed=changed, as_json=as_json, last=words("replace.next_old", camera=camera))
 
 
 def _waiting(out: Path, backend: BackendFolder | None) -> WorkOrder | None:

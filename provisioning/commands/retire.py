@@ -8,7 +8,7 @@ import typer
 from agent.errors import TransportError, UsageError
 from provisioning.authority import desk
 from provisioning.backend.ca import FleetAuthority
-from provisioning.backend.installation import BackendFolder, revoke_camera
+from provisioning.backend.installation import BackendFolder, open_folder, revoke_camera
 from provisioning.clock import utc_now
 from provisioning.commands.diagnose import HostOption, VirtualOption, transport_to
 from provisioning.commands.work_order import CameraArgument
@@ -35,6 +35,7 @@ def retire(
     cabled = host is not None or folder is not None
     if backend is None and not cabled:
         raise UsageError(words("retire.where"), hint=words("retire.where_hint"))
+    place = None if backend is None else open_folder(backend)
     plan = []
     if cabled:
         plan.append((words("retire.plan_board"), words("retire.plan_board_words")))
@@ -46,7 +47,7 @@ def retire(
     desk.confirm(words("ask.go_on"), yes=yes)
     if cabled:
         forget_board(transport_to(host, folder, Remembered.of_camera(camera)), camera)
-    before = None if backend is None else _revoke(BackendFolder(path=backend), camera)
+    before = None if place is None else _revoke(place, camera)
     if as_json:
         desk.write_json({"camera_id": camera, "board": cabled, "revoked": backend is not None, "was_revoked": before})
         return

@@ -13,11 +13,13 @@ from agent.core.enrolment.claim import LONGEST_LIFE, Claim, Wifi
 from agent.core.enrolment.exchange import Place
 from agent.errors import UsageError
 from provisioning.authority import desk, files
+from provisioning.authority.city import CityFolder
 from provisioning.authority.keys import open_key
 from provisioning.clock import utc_now
 from provisioning.commands.site import DEFAULT_DESK, FolderOption
 from provisioning.enrolment.desk import pin_of
 from provisioning.enrolment.desk_folder import DeskFolder, read_work_order
+from provisioning.enrolment.granted import granted_cameras, granted_sites
 from provisioning.enrolment.page import code_png, page_html
 from provisioning.enrolment.work_order import WorkOrder, new_order_key, sign_claim
 from provisioning.screen import plan_only, show_end
@@ -61,6 +63,7 @@ def create(  # noqa: PLR0913 - one option for each word of a work order
     days: DaysOption = 30,
     replaces: Annotated[bool, typer.Option("--replaces", help=words("work-order.options.replaces"))] = False,
     again: AgainOption = False,
+    city: Annotated[Path | None, typer.Option(help=words("work-order.options.city"))] = None,
     passphrase_file: desk.PassphraseOption = None,
     folder: FolderOption = DEFAULT_DESK,
     dry_run: desk.DryRunOption = False,
@@ -74,6 +77,8 @@ def create(  # noqa: PLR0913 - one option for each word of a work order
             write_page(out, open_one)
         show_order(out, open_one, changed=False, as_json=as_json)
         return
+    if not replaces:
+        _refuse_enrolled(out)
     network = network_of(wifi, wifi_secret_file, in_code=wifi_secret_in_code)
     drawn = draw_claim(
         place,
@@ -85,11 +90,14 @@ def create(  # noqa: PLR0913 - one option for each word of a work order
         days=days,
         replaces=replaces,
     )
-    if plan_only(camera, plan_of(drawn, mounting, out), dry_run=dry_run, as_json=as_json):
+    plan = plan_of(drawn, mounting, out)
+    if warning := _not_granted(place, city, camera, site):
+        plan.append((words("work-order.exposed"), warning))
+    if plan_only(camera, plan, dry_run=dry_run, as_json=as_json):
         return
     order = make_order(place, drawn, mounting, key, passphrase_file=passphrase_file, wifi=network)
     write_order(out, order)
-    show_order(out, order, changed=True, as_json=as_json)
+    show_order(out, order, changed=True, as_json=as_json, warning=warning)
 
 
 @app.command("list", help=words("work-order.list"))
@@ -214,12 +222,23 @@ def write_page(out: Path, order: WorkOrder) -> None:
             files.write_whole(path, content, mode=files.PRIVATE)
 
 
-def show_order(out: Path, order: WorkOrder, *, changed: bool, as_json: bool) -> None:
-    """Show the end of what made a work order, or found one."""
+def show_order(
+    out: Path, order: WorkOrder, *, changed: bool, as_json: bool, warning: str | None = None, last: str | None = None
+) -> None:
+    """Show the end of what made a work order, or found one.
+
+    Args:
+        out: Where it lies.
+        order: What lies there.
+        changed: Whether it was made now.
+        as_json: For programs.
+        warning: What a person should look at before going on.
+        last: What is to be done when all else is.
+    """
     claim, page = order.claimed(), out.with_suffix(".html")
     if as_json:
         paths = {"order": str(out), "page": str(page), "code": str(out.with_suffix(".png"))}
-        desk.write_json({**_as_json(order, claim), **paths, "changed": changed})
+        desk.write_json({**_as_json(order, claim), **paths, "changed": changed, "warning": warning})
         return
     end = f"{claim.expires_at:%Y-%m-%d %H:%M}"
     rows = [
@@ -228,17 +247,43 @@ def show_order(out: Path, order: WorkOrder, *, changed: bool, as_json: bool) -> 
     ]
     if claim.wifi is not None and claim.wifi.secret is not None:
         rows.append((words("work-order.exposed"), words("work-order.exposed_words", ssid=claim.wifi.ssid)))
-    following = (
+    if warning is not None:
+        rows.append((words("work-order.exposed"), warning))
+    following = [
         words("work-order.next_card", path=out),
         words("work-order.next_code"),
         words("work-order.next_cable", path=out),
-    )
+    ]
+    if last is not None:
+        following.append(last)
     title = (
         words("work-order.done", camera=order.camera_id)
         if changed
         else words("work-order.already", camera=order.camera_id, end=end)
     )
-    show_end(title, rows, following=following)
+    show_end(title, rows, following=following, beware=warning is not None)
+
+
+def _refuse_enrolled(out: Path) -> None:
+    """Refuse a camera whose work order was carried out: the city would refuse its claim, on the ladder."""
+    before = read_work_order(out) if out.exists() else None
+    if before is not None and before.done_at is not None:
+        raise UsageError(
+            words("work-order.enrolled", camera=before.camera_id, at=f"{before.done_at:%Y-%m-%d %H:%M}"),
+            hint=words("work-order.enrolled_hint", camera=before.camera_id),
+        )
+
+
+def _not_granted(place: DeskFolder, city: Path | None, camera: str, site: str) -> str | None:
+    """Return a warning if no grant of the city covers a camera; None if one does, or if the desk cannot know."""
+    known = CityFolder(path=place.path if city is None else city)
+    if city is None and not known.bundle_path.exists():
+        return None
+    if granted_sites(known, camera):
+        return None
+    if others := granted_cameras(known, site):
+        return words("work-order.granted", camera=camera, others=", ".join(sorted(others)))
+    return words("work-order.not_granted", camera=camera)
 
 
 def open_order(path: Path) -> WorkOrder | None:

@@ -4,6 +4,7 @@
     DESK/sites/SITE.json          why there is a camera there (RB-2, RB-3, RB-5)
     DESK/orders/CAMERA.order      work order; holds a key until it is carried out (0600)
     DESK/orders/CAMERA.html, .png the page to print or to show
+    DESK/policy.bundle            what the city published, if somebody put it there; a name it does not grant is told
 
 Everything works offline once the fleet's facts are in it.
 """
@@ -155,7 +156,11 @@ def read_work_order(path: Path) -> WorkOrder:
         MessageFormatError: It is none.
         StorageError: It is not there.
     """
-    return WorkOrder.from_bytes(files.read_capped(path, max_bytes=MAX_WORK_ORDER_BYTES))
+    try:
+        return WorkOrder.from_bytes(files.read_capped(path, max_bytes=MAX_WORK_ORDER_BYTES))
+    except MessageFormatError as error:
+        said = words("work-order.no_order", path=path, why=error)
+        raise MessageFormatError(said, hint=words("work-order.no_order_hint")) from error
 
 
 def forget_secrets(path: Path, *, now: datetime) -> None:

@@ -66,6 +66,8 @@ class Practice:
             DeskFolder(self._folder / "desk").keep_fleet(
                 Fleet(root=root, broker=f"{HOST}:{fleet.port}", enrol=f"{HOST}:{server.port}")
             )
+            published = CityFolder(path=city.folder).bundle_path
+            (self._folder / "desk" / published.name).symlink_to(published)
             self._running = starting.pop_all()
         return self
 

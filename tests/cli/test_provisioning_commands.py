@@ -20,15 +20,23 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.qr import read_codes
 from agent.core.enrolment.exchange import Answer
 from agent.core.enrolment.signs import Stage
-from agent.errors import ClaimSignatureError, ClauseViolationError, EnrolmentError, StoppedError, UsageError
+from agent.errors import (
+    ClaimSignatureError,
+    ClauseViolationError,
+    EnrolmentError,
+    MessageFormatError,
+    StoppedError,
+    UsageError,
+)
 from agent.link.enrol import Enrolment
 from provisioning import __main__ as lamppost
 from provisioning.enrolment.bundle import SecretFoundError, check, collect
-from provisioning.enrolment.desk_folder import read_work_order
+from provisioning.enrolment.desk_folder import forget_secrets, read_work_order
 from provisioning.enrolment.recovery import Fate, recover
 from provisioning.enrolment.transport import Done, Half
 from tests.fakes.cabled import CabledCamera
 from tests.fakes.city import recording_city
+from tests.fakes.documents import CAMERA
 from tests.fakes.enrolling import utc_now
 from tests.fakes.town import Town, add_site, enrol, run
 
@@ -145,6 +153,78 @@ def test_a_second_work_order_is_not_made_while_one_is_open(town: Town) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_camera_that_is_enrolled_gets_no_second_claim_unless_it_says_so(town: Town) -> None:
+    town.prepare()
+    create = ["work-order", "create", "cam-31", "--site", "market-street", *town.signing]
+    run(*map(str, create))
+    forget_secrets(town.order("cam-31"), now=utc_now())
+    before = town.order("cam-31").read_bytes()
+
+    for words in ([], ["--again"]):
+        with pytest.raises(UsageError, match="enrolled already") as refused:
+            run(*map(str, create), *words)
+        assert refused.value.hint is not None
+        assert "lamppost replace cam-31" in refused.value.hint
+        assert town.order("cam-31").read_bytes() == before
+
+    run(*map(str, create), "--replaces")
+    assert read_work_order(town.order("cam-31")).claimed().replaces
+
+
+def test_a_name_that_no_grant_covers_is_told_before_anybody_climbs(town: Town, tmp_path: Path) -> None:
+    town.prepare()
+    (tmp_path / "policy.bundle").write_bytes(recording_city(now=utc_now()).publish())
+    create = ["work-order", "create", "cam-32", "--site", "market-street", *town.signing]
+
+    planned = run(*map(str, create), "--city", tmp_path, "--dry-run")
+    told = run(*map(str, create), "--city", tmp_path)
+
+    assert "no grant covers cam-32" in planned
+    assert "! the work order of cam-32 is made" in told
+    assert town.order("cam-32").exists()
+
+
+def test_a_desk_that_knows_what_is_granted_needs_no_word(town: Town) -> None:
+    town.prepare()
+    published = town.desk / "policy.bundle"
+    published.write_bytes(recording_city(now=utc_now()).publish())
+    create = ["--site", "market-street", *town.signing, "--json"]
+
+    try:
+        mistyped, granted = (
+            json.loads(run("work-order", "create", name, *create))["warning"] for name in ("cam-33", CAMERA)
+        )
+    finally:
+        published.unlink()  # the town is shared
+
+    assert "no grant covers cam-33" in mistyped
+    assert granted is None
+
+
+def test_what_is_no_work_order_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Lamppost", encoding="utf-8")
+
+    with pytest.raises(MessageFormatError, match=r"README\.md is not a work order"):
+        run("provision", tmp_path / "README.md", "--dir", tmp_path / "camera", "--yes")
+
+    assert not (tmp_path / "camera").exists()
+
+
+def test_a_camera_that_is_provisioned_and_dark_is_not_told_as_well(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.prepare()
+    run("work-order", "create", "cam-34", "--site", "market-street", *town.signing)
+    camera = town.camera(tmp_path)
+    camera.granted = False
+    monkeypatch.setattr("provisioning.commands.provision._transport", lambda *_: camera)
+
+    told = run("provision", town.order("cam-34"), "--host", "tech@10.55.0.1", "--yes")
+
+    assert "! cam-34 is provisioned, and does not record" in told
+    assert "is cam-34 the name" in told
+
+
 def test_a_passphrase_goes_into_the_code_only_if_asked_for_and_said_aloud(town: Town, tmp_path: Path) -> None:
     town.prepare()
     (tmp_path / "wifi").write_text(SECRET, encoding="utf-8")
@@ -259,8 +339,10 @@ def test_a_replacement_takes_the_place_and_the_old_camera_falls_silent(town: Tow
     old, new = town.camera(tmp_path / "old"), town.camera(tmp_path / "new")
     enrol(old, path)
 
-    run("replace", "cam-9", *town.signing, "--yes")
+    told = run("replace", "cam-9", *town.signing, "--yes")
 
+    assert "take the old one down" in told
+    assert "lamppost retire cam-9 --host" in told
     order = read_work_order(path)
     assert order.claimed().replaces
     assert order.mounting == "pole 9"

@@ -29,6 +29,7 @@ class CabledCamera:
         config: The camera's.
         running: Which halves run.
         policy: Digest of the policy it has heard; empty for none.
+        granted: Whether that policy lets it record.
         findings: What its self-test finds.
     """
 
@@ -36,6 +37,7 @@ class CabledCamera:
         self.config = config
         self.running: set[Half] = set()
         self.policy = "5" * 64
+        self.granted = True
         self.findings = FINDINGS
 
     @property
@@ -95,8 +97,10 @@ class CabledCamera:
         heard = self.policy if Half.LINK in self.running else ""
         return RecorderStatus(
             camera_id=named.camera.id,
-            state=RecordingState.RECORDING if heard else RecordingState.DARK,
-            decision=DecisionStatus(reason="records" if heard else "nothing is granted", policy_digest=heard),
+            state=RecordingState.RECORDING if heard and self.granted else RecordingState.DARK,
+            decision=DecisionStatus(
+                reason="records" if heard and self.granted else "nothing is granted", policy_digest=heard
+            ),
             storage=StorageStatus(state=StorageState.OK),
             software_version="test",
             started_at=now,
