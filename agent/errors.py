@@ -310,6 +310,10 @@ class ClaimSignatureError(EnrolmentError):
     """A claim was not signed by an office that this image trusts."""
 
 
+class WrongCodeError(ClaimSignatureError):
+    """Nobody who asked with a claim was given the code that a person read."""
+
+
 class ClaimExpiredError(EnrolmentError):
     """A claim's time is over, or has not come."""
 

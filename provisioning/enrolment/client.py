@@ -5,7 +5,7 @@ import ssl
 
 from agent.core.enrolment.claim import Claim
 from agent.core.enrolment.exchange import CONFIRM_PATH, Answer, Confirmation, Outcome
-from agent.errors import EnrolmentError, EnrolmentUnreachableError
+from agent.errors import EnrolmentError, EnrolmentUnreachableError, WrongCodeError
 from provisioning.enrolment.desk import Confirmed
 from provisioning.words import words
 
@@ -46,5 +46,6 @@ def confirm_online(claim: Claim, confirmation: Confirmation, root: str) -> Confi
         raise EnrolmentUnreachableError(words("enrol.answered", service=claim.enrol, status=response.status))
     answer = Answer.from_bytes(body)
     if answer.outcome is not Outcome.ISSUED:
-        raise EnrolmentError(answer.reason)
+        misread = answer.error == WrongCodeError.__name__
+        raise EnrolmentError(answer.reason, hint=words("enrol.misread_hint") if misread else None)
     return Confirmed(camera_id=claim.camera_id, others=answer.others)

@@ -34,12 +34,12 @@ from agent.errors import (
     CameraTakenError,
     ClaimElsewhereError,
     ClaimExpiredError,
-    ClaimSignatureError,
     ClaimUsedError,
     EnrolmentError,
     KeyFormatError,
     SignatureError,
     UsageError,
+    WrongCodeError,
 )
 from provisioning.authority import files
 from provisioning.backend.ca import MAX_PEM_BYTES, FleetAuthority
@@ -205,7 +205,7 @@ class EnrolmentDesk:
                 wrong = record.wrong_codes + 1
                 state = State.SPOILT if wrong >= MOST_WRONG_CODES else record.state
                 self._journal.keep(claim, record.model_copy(update={"wrong_codes": wrong, "state": state}))
-                raise ClaimSignatureError(
+                raise WrongCodeError(
                     f"nobody who asked for {claim.camera_id} was given the code {code}",
                     hint="read it off the lamp once more; ten flashes are a zero",
                 )

@@ -177,10 +177,11 @@ def test_a_name_that_no_grant_covers_is_told_before_anybody_climbs(town: Town, t
     create = ["work-order", "create", "cam-32", "--site", "market-street", *town.signing]
 
     planned = run(*map(str, create), "--city", tmp_path, "--dry-run")
-    told = run(*map(str, create), "--city", tmp_path)
+    told, again = (run(*map(str, create), "--city", tmp_path) for _ in range(2))
 
     assert "no grant covers cam-32" in planned
     assert "! the work order of cam-32 is made" in told
+    assert "no grant covers cam-32" in again
     assert town.order("cam-32").exists()
 
 
@@ -274,10 +275,11 @@ def test_the_code_that_a_camera_shows_is_confirmed_from_the_laptop(town: Town, t
     code = waiting.step().code
 
     pending = run("enrol", "pending", "--backend", town.city.folder.path, "--json")
-    with pytest.raises(EnrolmentError):
+    with pytest.raises(EnrolmentError) as misread:
         run("enrol", "confirm", f"{(int(code) + 1) % 1_000_000:06}", "--order", path)
     said = run("enrol", "confirm", f"{code[:3]} {code[3:]}", "--order", path)
 
+    assert "read the lamp again" in str(misread.value.hint)
     assert [one["camera_id"] for one in json.loads(pending)] == ["cam-6"]
     assert code not in pending
     assert "cam-6 is enrolled" in said
