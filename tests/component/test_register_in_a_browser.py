@@ -30,6 +30,11 @@ PAGES = ("index.html", CORNER, "changes.html", "proof.html")
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a folder, as a city's web server would, and tells nobody."""
 
+    def end_headers(self) -> None:
+        """Keep the browser from answering out of its cache: two edits may fall into one second of Last-Modified."""
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         """Tell nobody."""
 
