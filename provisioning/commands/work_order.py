@@ -75,7 +75,8 @@ def create(  # noqa: PLR0913 - one option for each word of a work order
     if not again and (open_one := open_order(out)) is not None:
         if not dry_run:
             write_page(out, open_one)
-        show_order(out, open_one, changed=False, as_json=as_json)
+        warning = _not_granted(place, city, camera, open_one.claimed().site)
+        show_order(out, open_one, changed=False, as_json=as_json, warning=warning)
         return
     if not replaces:
         _refuse_enrolled(out)
