@@ -109,7 +109,7 @@ def another_extract(out: Path) -> None:
     edit(extract, '"days":30', '"days":300')
 
 
-EDITS: dict[str, tuple[Callable[[Path], None], str]] = {
+EDITS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a sentence": (
         lambda out: edit(out / CORNER, "kept for 30 days", "kept for 300 days"),
         r"says “Footage is kept for 300 days.*” where the city signed “Footage is kept for 30 days",
@@ -134,7 +134,7 @@ EDITS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize(("do", "named"), EDITS.values(), ids=EDITS)
 def test_an_edit_by_hand_is_named(
-    do: Callable[[Path], None], named: str, site: tuple[Path, str], visitor: Page
+    do: Callable[[Path], object], named: str, site: tuple[Path, str], visitor: Page
 ) -> None:
     do(site[0])
 
