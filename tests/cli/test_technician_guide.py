@@ -65,6 +65,7 @@ def practising(words: list[str], place: Path) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
+    assert "ended: city, broker, backend" in said.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
