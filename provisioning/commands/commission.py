@@ -13,6 +13,7 @@ import socket
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
@@ -106,10 +107,11 @@ def open_page(  # noqa: PLR0913 - one parameter for each word of the command
             _serve(side, bench, listening, until=first.update.until)
     for path in bench.written:
         sys.stdout.write(f"{path}\n")
-    _end_screen(camera, bench)
+    where = f"--host {quote(host)}" if host is not None else f"--config {quote(str(config))}"
+    _end_screen(camera, bench, words("commission.next_again", camera=camera, where=where, key=quote(str(key))))
 
 
-def _end_screen(camera: str, bench: Bench) -> None:
+def _end_screen(camera: str, bench: Bench, again: str) -> None:
     proposal = next((path for path in reversed(bench.written) if path.name.endswith(".proposal.json")), None)
     rows = [(words("commission.saved"), path.name) for path in bench.written]
     following = []
@@ -120,7 +122,7 @@ def _end_screen(camera: str, bench: Bench) -> None:
         failed = ", ".join(check.what for check in bench.record.checks if not check.passed)
         rows.append((words("commission.not_in_order"), failed))
     if not complete:
-        following.append(words("commission.next_again", camera=camera))
+        following.append(again)
     if proposal is not None:
         following.append(words("commission.next_proposal", path=proposal))
     if complete:

@@ -129,7 +129,7 @@ class EnrolmentDesk:
             if record.camera_id == camera_id:
                 claim = verify_claim(record.claim, self._offices)
                 return self._confirm(claim, record.claim, code, by=by, now=now)
-        raise UsageError(f"no request of {camera_id} is pending", hint="lamppost enrol pending")
+        raise UsageError(f"no request of {camera_id} is pending", hint="lamppost enrol pending --backend FOLDER")
 
     def pending(self) -> tuple[Record, ...]:
         """Return the claims under which somebody asks and nobody was confirmed."""

@@ -6,11 +6,13 @@ import shlex
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import typer
 
 from agent.errors import (
     AimingRefusedError,
@@ -28,7 +30,7 @@ from agent.errors import (
     UsageError,
     WrongDiskError,
 )
-from provisioning.__main__ import COMMANDS
+from provisioning.__main__ import COMMANDS, _application
 from provisioning.enrolment.steps import CarryError
 from provisioning.words import section
 
@@ -130,3 +132,30 @@ def test_the_guide_says_of_the_lamp_what_the_work_order_says() -> None:
     for said in section("lamp").values():
         rhythm = said.partition(":")[0]
         assert rhythm in page or rhythm.split(",")[0] in page, said
+
+
+PRINTED = [
+    line
+    for table in tomllib.loads((ROOT / "provisioning/words/en.toml").read_text(encoding="utf-8")).values()
+    for said in table.values()
+    if isinstance(said, str)
+    for line in said.splitlines()[1:]  # what to do, and below it the command that does it
+    if line.startswith("lamppost ")
+]
+
+
+@pytest.mark.parametrize("printed", sorted(set(PRINTED)))
+def test_a_command_that_is_printed_to_be_copied_has_every_option_that_it_needs(printed: str) -> None:
+    _, name, *words = printed.split()
+    command = typer.main.get_command(_application(name)).commands[name]
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    command = getattr(command, "commands", {}).get("open", command)  # `lamppost commission cam-07` opens
+
+    needed = [one for one in command.params if one.required and one.param_type_name == "option"]
+
+    assert [one.name for one in needed if not {*one.opts} & {*words}] == []
+
+
+def test_commands_are_printed_to_be_copied() -> None:
+    assert len(PRINTED) >= 10
