@@ -184,11 +184,14 @@ class CameraStrategy(Strategy):
             owner="lamppost-link:lamppost",
             mode="600",
         )
-        # Synced: what a board has in its image is not what a power cut may take.
-        self.shell.run_check(
-            "sync && systemctl restart lamppost-recorder.service lamppost-link.service"
-            " && systemctl start lamppost.target"
-        )
+        if hasattr(self.power, "remember"):  # a machine whose starts take minutes
+            self.power.remember()
+        else:
+            # Synced: what a board has in its image is not what a power cut may take.
+            self.shell.run_check(
+                "sync && systemctl restart lamppost-recorder.service lamppost-link.service"
+                " && systemctl start lamppost.target"
+            )
         self.wait_for("recorder that says something", lambda _: True)
 
     def _record(self) -> None:

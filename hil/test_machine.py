@@ -49,7 +49,10 @@ def test_a_panic_is_ended_by_the_watchdog_and_the_next_start_records(camera: Cam
     before = camera.shell.run_check(LEAVES)
 
     # panic=0: the kernel stands still for ever, and nothing but the watchdog can end that.
-    camera.shell.run("sysctl -q kernel.panic=0 kernel.sysrq=1; (sleep 1; echo c > /proc/sysrq-trigger) & sync")
+    camera.shell.run_check(
+        "echo 0 > /proc/sys/kernel/panic; echo 1 > /proc/sys/kernel/sysrq; sync;"
+        " (sleep 5; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 < /dev/null &"
+    )
 
     until = precise_now() + PATIENCE
     while not camera.power.ended and precise_now() < until:

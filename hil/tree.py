@@ -49,8 +49,18 @@ FSTAB = """\
 LABEL=lamppost-root / ext4 noatime 0 1
 LABEL=lamppost-data /var/lib/lamppost ext4 noatime,noexec,errors=remount-ro,nofail,x-systemd.device-timeout=900 0 2
 """
-# As firmware-config has it, with more patience than a board needs.
-WATCHDOG = "[Manager]\nRuntimeWatchdogSec=60\n"
+# Minutes for what takes a board seconds: Debian's own limits of 90 s ended journald and the loading of modules.
+PATIENCE_S = 900
+# The watchdog as firmware-config has it, but as patient.
+MANAGER = f"[Manager]\nRuntimeWatchdogSec=60\nDefaultTimeoutStartSec={PATIENCE_S}\n"
+PATIENT = {
+    "systemd-modules-load.service": f"TimeoutSec={PATIENCE_S}",
+    "systemd-journald.service": "WatchdogSec=0",
+    "systemd-udevd.service": "WatchdogSec=0",
+    "systemd-logind.service": "WatchdogSec=0",
+    "lamppost-.service": f"TimeoutStartSec={PATIENCE_S}",
+    "lamppost-recorder.service": "WatchdogSec=300",
+}
 IMAGE_SIZE = "4G"
 
 
@@ -103,7 +113,8 @@ def _make_image(tree: Path) -> None:
         "etc/fstab": FSTAB,
         "etc/modules-load.d/bench.conf": MODULES,
         "etc/modprobe.d/bench.conf": VIVID + "".join(f"blacklist {name}\n" for name in NOT_LOADED),
-        "etc/systemd/system.conf.d/bench.conf": WATCHDOG,
+        "etc/systemd/system.conf.d/bench.conf": MANAGER,
+        **{f"etc/systemd/system/{unit}.d/bench.conf": f"[Service]\n{line}\n" for unit, line in PATIENT.items()},
     }.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text, encoding="utf-8")
