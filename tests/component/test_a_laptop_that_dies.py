@@ -202,7 +202,7 @@ def test_a_copy_of_a_card_that_broke_off_is_finished(tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def again(_: int) -> None:
-        assert "vouches for all of it" in run("recover", place, "--out", out)
+        assert "vouches for all of it" in run("recover", place, "--out", out, "--key", str(pole.log_key))
         assert not list(out.rglob("*.copying"))
         for path in list(out.rglob("*.age"))[:1]:
             path.unlink()
