@@ -5,6 +5,7 @@ the street itself can be seen, and its zone cannot, the mask lets through what i
 """
 
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,14 +46,22 @@ def walking() -> bytes:
     return film.getvalue()
 
 
-def test_nobody_is_in_any_frame_from_the_first_to_the_steady_state(camera: CameraStrategy, pictures: Path) -> None:
+@pytest.fixture
+def walked_past(camera: CameraStrategy) -> Iterator[CameraStrategy]:
+    """A camera that films somebody who walks; the tests after it film the street again."""
     if not hasattr(camera.power, "files"):
         pytest.skip("this tier films what stands before its lens")
     camera.transition("booted")
     with camera.power.files() as root:
         (root / CLIP[1:]).parent.mkdir(parents=True, exist_ok=True)
         (root / CLIP[1:]).write_bytes(walking())
-    camera.source = f"file:{CLIP}"
+    before, camera.source = camera.source, f"file:{CLIP}"
+    yield camera
+    camera.source = before
+
+
+def test_nobody_is_in_any_frame_from_the_first_to_the_steady_state(walked_past: CameraStrategy, pictures: Path) -> None:
+    camera = walked_past
     camera.transition("recording")
     for _ in range(STARTS - 1):
         camera.restart()

@@ -182,7 +182,8 @@ def test_a_stop_is_obeyed_in_time_and_nothing_is_left(camera: CameraStrategy, un
     told = shown(camera, unit, "Result", "ActiveState")
     assert told["Result"] == "success"  # nobody had to kill it, and it did not abort
     assert told["ActiveState"] == "inactive"
-    assert camera.shell.run("ls /var/lib/lamppost/footage/*/*/*/*.part")[2] != 0  # finished, not cut
+    if unit == RECORDER:
+        assert camera.shell.run("ls /var/lib/lamppost/footage/*/*/*/*.part")[2] != 0  # finished, not cut
     camera.shell.run_check(f"systemctl start {unit}")
     wait(timedelta(seconds=1))
     until(camera, f"systemctl is-active {unit}", "active")
