@@ -41,7 +41,7 @@ nspawn)
 		hil/test_people.py hil/test_revoked.py hil/test_card.py hil/test_package.py hil/test_soak.py"
 	;;
 qemu)
-	needs mmdebstrap systemd-nspawn qemu-system-x86_64
+	needs mmdebstrap systemd-nspawn qemu-system-x86_64 qemu-img
 	deb=$(package amd64)
 	PYTHONPATH=. "$python" -m hil.tree --kernel build/hil/machine "$deb"
 	tests="hil/test_machine.py hil/test_power_cuts.py"

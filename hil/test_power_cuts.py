@@ -24,6 +24,8 @@ from provisioning.demo.look import KeptSegment, decode, open_all
 CUTS = int(os.environ.get("HIL_CUTS", "5"))
 SEED = int(os.environ.get("HIL_SEED", "20261128"))
 PROMISED_LOSS = timedelta(seconds=2)
+# All cuts are made for the first test, and a start takes a translated processor a minute and more.
+pytestmark = pytest.mark.timeout(1800 + 180 * CUTS)
 ZONE = 5  # the left fifth, as `tests.fakes.desk.LEFT` draws it
 
 
