@@ -122,7 +122,7 @@ class DemoCity:
 
     def restrict(self) -> None:
         """Let the city manager alone add a private area."""
-        act = Act(office="city-manager", reason="The family at No. 17 complained.", now=self._now())
+        act = Act(office="city-manager", reason="A garden is in view, and its owners asked.", now=self._now())
         width, height = self._shape
         view = {**GARDEN["view"], "aspect_width": width, "aspect_height": height}
         fields = {"cameras": [CAMERA], "narrows": [{**GARDEN, "view": view}]}
