@@ -129,12 +129,14 @@ TIER   ?= nspawn
 hil: setup
 	PYTHON=$(BIN)/python hil/run.sh $(TIER)
 
+# A lock names versions and hashes and no address: where packages come from is for whoever installs to say.
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements.lock
+	  --no-header -q --upgrade -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements-dev.lock
+	  --no-header -q --upgrade -o requirements-dev.lock
+	@! grep -n '://' requirements.lock requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) demo/*.mp4 .mypy_cache .ruff_cache .pytest_cache
