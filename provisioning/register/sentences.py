@@ -49,11 +49,6 @@ def state_of(camera: CameraStanding) -> str:
     return "counts only" if _counts_only(camera.decision) else "dark"
 
 
-def reason_of(camera: CameraStanding) -> str:
-    """Return why, as a sentence."""
-    return sentence(camera.decision.reason.replace(f": {WITHHELD}", ""))
-
-
 def _may(charter: Charter, camera: CameraStanding) -> Iterator[Said]:
     permitted, grant = camera.permitted, camera.grant
     use = charter.use(grant.intended_use)
