@@ -37,6 +37,8 @@ PROMISED_LOSS = timedelta(seconds=2)
 NEWS_EVERY = timedelta(seconds=7)  # policy and floors change under way
 SIZE_BYTES = 256 * 1024 * 1024
 CARD = "/var/lib/lamppost"
+# All cuts are replayed for the first test, and each mounts a card and opens everything on it.
+pytestmark = pytest.mark.timeout(1800 + 20 * CUTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
+import pytest
 
 from hil.strategy import CameraStrategy
 from provisioning.clock import precise_now, wait
@@ -19,6 +20,8 @@ LOOK_EVERY = timedelta(seconds=5)
 NEWS_EVERY = timedelta(seconds=3)
 MOST_GROWTH_KIB_H = 1024
 HALVES = ("recorder", "link")
+# It waits for nothing else: the limit of the others ended every soak of half an hour and more.
+pytestmark = pytest.mark.timeout(1800 + 60 * MINUTES)
 
 Look = tuple[datetime, int, int]  # when, KiB that are nobody else's, open files
 
