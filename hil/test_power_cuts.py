@@ -27,7 +27,7 @@ PROMISED_LOSS = timedelta(seconds=2)
 # All cuts are made for the first test, and a start takes a translated processor a minute and more.
 pytestmark = pytest.mark.timeout(1800 + 180 * CUTS)
 ZONE = 5  # the left fifth, as `tests.fakes.desk.LEFT` draws it
-STREET_EVERY = 10  # the first of so many lives lasts until its scene is learned: a minute, where a processor is translated
+STREET_EVERY = 10  # the first of so many lives lasts until its scene is learned: a minute, if translated
 
 
 @dataclass(frozen=True, slots=True)
