@@ -127,3 +127,44 @@ def test_what_an_image_says_to_every_camera_names_none_and_enrols_where_the_unit
     assert f"PathChanged={config.enrolment.networks}/{KEYFILE_NAME}\n" in unit
     assert config.enrolment.card.parent == Path(boot.split()[1])
     assert "gid=lamppost,umask=0027" in boot  # or the link's user could not read its order
+
+
+def test_the_firewall_names_no_user_that_an_image_may_lack() -> None:
+    text = (FOLDER / "etc/nftables.conf").read_text(encoding="utf-8")
+    layer = (FOLDER / "image/layer/lamppost.yaml").read_text(encoding="utf-8")
+
+    users = set(re.findall(r'"([\w-]+)"', " ".join(re.findall(r"meta skuid (\{.+?\}|\S+)", text))))
+
+    assert users == {"root", "lamppost-link", "_chrony"}  # nft loads nothing at all for one that is not there
+    assert "    - chrony\n" in layer
+
+
+@pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is not here (Debian: apt install systemd)")
+def test_what_starts_by_itself_is_the_firewall_and_the_clock_and_no_way_in(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER / "etc", tmp_path / "etc")
+    units = tmp_path / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    wanted, refused = ("nftables", "chrony"), ("ssh", "bluetooth", "avahi-daemon")
+    for name in (*wanted, *refused):
+        (units / f"{name}.service").write_text(
+            "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+        )
+
+    subprocess.run(["systemctl", f"--root={tmp_path}", "preset-all"], check=True, capture_output=True, timeout=60)
+
+    started = {path.stem for path in (tmp_path / "etc/systemd/system/multi-user.target.wants").iterdir()}
+    assert started == set(wanted)
+
+
+def test_what_the_card_is_bound_elsewhere_from_is_made_before() -> None:
+    unit = (FOLDER / "etc/systemd/system/lamppost-card.service").read_text(encoding="utf-8")
+    mounts = [
+        line.split() for line in (FOLDER / "etc/fstab").read_text(encoding="utf-8").splitlines() if "bind," in line
+    ]
+
+    made = re.findall(r"^ExecStart=-?/usr/bin/install .* (\S+)$", unit, re.MULTILINE)
+
+    assert made == [source for source, *_ in mounts]
+    assert all("x-systemd.requires=lamppost-card.service" in options for _, _, _, options, *_ in mounts)
+    for _, place, *_ in mounts:
+        assert f"{place.strip('/').replace('/', '-')}.mount" in unit
