@@ -135,6 +135,14 @@ def test_an_hour_later_the_start_limit_is_over() -> None:
     assert int(interval_s) < 3600
 
 
+def test_whatever_can_give_up_is_tried_again() -> None:
+    gives_up = {path.name for path in UNITS if values(path.name, "OnFailure")}
+
+    (command,) = values("lamppost-again.service", "ExecStart")
+
+    assert gives_up == set(command.partition(" start ")[2].split())
+
+
 def test_the_folders_of_units_tmpfiles_and_configuration_are_the_same() -> None:
     config = load(ROOT / "lamppost.toml")
     written = " ".join(values("lamppost-recorder.service", "ReadWritePaths")).split()
