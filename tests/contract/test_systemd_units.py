@@ -128,6 +128,15 @@ def test_giving_up_is_reported_and_no_unit_ever_reboots_the_machine(unit: str) -
             assert "reboot" not in value, path
 
 
+def test_the_target_starts_what_asks_for_it_and_what_was_disabled_stays_so() -> None:
+    asks = {path.name for path in UNITS if values(path.name, "WantedBy") == ["lamppost.target"]}
+
+    assert not {key for key, _ in settings(SYSTEMD / "system/lamppost.target")} & {"Wants", "Requires"}
+    for script in ("postinst", "postrm"):
+        named = (ROOT / "debian/scripts" / script).read_text(encoding="utf-8")
+        assert {unit for unit in asks if unit not in named} == set()
+
+
 def test_an_hour_later_the_start_limit_is_over() -> None:
     (interval_s,) = {values(f"{unit}.service", "StartLimitIntervalSec")[0] for unit in HALVES}
 
