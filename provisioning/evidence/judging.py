@@ -46,6 +46,7 @@ from agent.errors import (
     NotWitnessedError,
     OtherCameraError,
     OtherSignerError,
+    PayloadError,
     PolicyError,
     RewoundEvidenceError,
     SealError,
@@ -521,9 +522,12 @@ def _open(blocks: Iterable[bytes], identities: Sequence[Identity], path: str, tr
         raise WrongRecipientError(
             f"{path} is sealed to somebody else", hint="this export is for another party"
         ) from error
-    except TruncatedError as error:
+    except PayloadError as error:
+        # What a power cut ended may end in blocks that nobody wrote; that they were so when the camera found them, its
+        # log's digest says.
         if not truncated:
-            raise EvidenceCutError(f"{path}: {error}") from error
+            kind = EvidenceCutError if isinstance(error, TruncatedError) else EvidenceAlteredError
+            raise kind(f"{path}: {error}") from error
     except SealError as error:
         raise EvidenceAlteredError(f"{path}: {error}") from error
     return bytes(clear)
