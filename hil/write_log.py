@@ -90,7 +90,7 @@ class Replay:
         with card.open("r+b") as left:
             for write in self._survivors():
                 _apply(left, write.at_bytes, write.content)
-        return len(self._cached)
+        return sum(not write.fua for write in self._cached)
 
     def _take(self, durable: BinaryIO, write: Written) -> None:
         if write.flush:
@@ -99,14 +99,15 @@ class Replay:
             self._cached.clear()
         if write.fua:
             _apply(durable, write.at_bytes, write.content)
-        elif write.content:
+        if write.content:  # a durable one, too: what was cached before it must not come back over it
             self._cached.append(write)
 
     def _survivors(self) -> Iterator[Written]:
         """Yield what reached the card by itself: all of it, none, or each by a throw, some torn at a sector."""
         fate = self._chance.choice(["all", "none", "some", "some"])
         for write in self._cached:
-            match fate if fate != "some" else self._chance.choice(["all", "none", "torn"]):
+            own = fate if fate != "some" else self._chance.choice(["all", "none", "torn"])
+            match "all" if write.fua else own:
                 case "all":
                     yield write
                 case "torn":
