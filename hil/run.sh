@@ -32,6 +32,7 @@ needs() {
 
 [ "$tier" = pi ] || [ "$(id -u)" = 0 ] || { say "error: trees are made and disks mounted as root"; exit 77; }
 environment=hil/env/$tier.yaml
+talk=
 case "$tier" in
 nspawn)
 	needs mmdebstrap systemd-nspawn qemu-storage-daemon mosquitto mcopy ip
@@ -55,6 +56,7 @@ arm64)
 	;;
 pi)
 	tests="hil/test_units.py hil/test_sandbox.py"
+	talk=-s # ManualPowerDriver asks, and pytest would let nobody answer
 	;;
 *)
 	say "error: there is no tier $tier"
@@ -64,9 +66,9 @@ pi)
 esac
 
 status=0
-# shellcheck disable=SC2086 # a list of files
+# shellcheck disable=SC2086 # a list of files, and perhaps an option
 PYTHONPATH=build/hil/site "$python" -m pytest -c hil/pytest.ini --lg-env "$environment" \
-	--junitxml="$report/junit.xml" -o junit_logging=system-out $tests || status=$?
+	--junitxml="$report/junit.xml" -o junit_logging=system-out $talk $tests || status=$?
 PYTHONPATH=. "$python" -m hil.report "$report/junit.xml" "$report/index.html"
 [ ! -e build/hil/sandbox.json ] || PYTHONPATH=. "$python" -m hil.sandbox_table build/hil/sandbox.json systemd/README.md
 exit "$status"
