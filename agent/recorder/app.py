@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.adapters.aiming_socket import AimingSocket
+from agent.adapters.allocator import return_large_blocks
 from agent.adapters.atomic_files import make_folders
 from agent.adapters.clock import SystemClock
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
@@ -80,6 +81,7 @@ def run(config: Config, *, stop: threading.Event, stop_after: timedelta | None =
     Raises:
         LamppostError: The recorder cannot even start: configuration, key, and without patience the state folder.
     """
+    return_large_blocks()
     for warning in (*harden_process(), HOW_PEOPLE_ARE_HIDDEN):
         _log.warning(warning)
     clock = SystemClock()
