@@ -53,7 +53,8 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         self._work = Path(self.machine.tree).absolute().with_suffix(".work")
         self.root = self._work / "root"  # as the container has it, running or not
         self.console = self._work / "console.log"
-        self._network = Path("/run/netns/lamppost-hil")
+        self._name = f"lamppost-hil-{os.getpid()}"  # another bench may run on this machine
+        self._network = Path("/run/netns") / self._name
 
     def fresh(self) -> None:
         """Forget everything that was written since the tree was made."""
@@ -93,7 +94,7 @@ class NspawnDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         self._connect()
         self._process = subprocess.Popen(
             [
-                "systemd-nspawn", "--quiet", "--boot", "--directory", str(self.root), "--machine", "lamppost-hil",
+                "systemd-nspawn", "--quiet", "--boot", "--directory", str(self.root), "--machine", self._name,
                 # No machined and no unit of ours: it also runs where systemd is not the first process.
                 "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off",
                 f"--network-namespace-path={self._network}",

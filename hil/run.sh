@@ -35,7 +35,7 @@ environment=hil/env/$tier.yaml
 talk=
 case "$tier" in
 nspawn)
-	needs mmdebstrap systemd-nspawn qemu-storage-daemon mosquitto mcopy ip
+	needs mmdebstrap systemd-nspawn qemu-storage-daemon mosquitto mcopy ip nft
 	deb=$(package "$(dpkg --print-architecture)")
 	PYTHONPATH=. "$python" -m hil.tree build/hil/trixie "$deb"
 	tests="hil/test_units.py hil/test_sandbox.py hil/test_first_boot.py hil/test_power_cuts.py hil/test_replayed_cuts.py

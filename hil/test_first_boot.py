@@ -4,6 +4,7 @@ The city is a whole one (`lamppost practice`), in the network of the container; 
 that `lamppost card prepare` wrote.
 """
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -157,6 +158,50 @@ def test_after_a_power_cut_it_is_who_it_was_and_goes_on(camera: CameraStrategy, 
     assert status.camera_id == NAME
     assert camera.shell.run_check("systemctl show lamppost-enrol --property=ConditionResult --value") == ["no"]
     assert camera.shell.poll_until_success(f"test -e {KEYFILE}", timeout=60.0, sleepduration=0.5)
+
+
+@contextlib.contextmanager
+def lost(camera: CameraStrategy, *, percent: int) -> Iterator[None]:
+    """Lose so many of the packets that the camera's link sends, for as long as the context lasts."""
+    link = camera.shell.run_check("id -u lamppost-link")[0]
+    rule = f"oif lo meta skuid {link} numgen random mod 100 <= {percent - 1} drop"
+    network(camera, f"table inet bad {{ chain out {{ type filter hook output priority 0; {rule}; }}; }}")
+    try:
+        yield
+    finally:
+        network(camera, "delete table inet bad")
+
+
+def network(camera: CameraStrategy, rules: str) -> None:
+    subprocess.run(camera.power.beside("nft", "-f", "-"), input=rules, text=True, check=True)
+
+
+def online(camera: CameraStrategy, city: PractisingCity, number: int) -> None:
+    """Wait until the fleet has so many cameras that are heard, and see that this one went on recording meanwhile."""
+    before = camera.recorder()
+    assert before is not None
+    until = precise_now() + PATIENCE
+    while f"{number} online" not in (fleet := city.run("fleet", "list", "--backend", "practice/fleet/backend")):
+        assert precise_now() < until, fleet
+        wait(timedelta(seconds=2))
+    camera.wait_for(
+        "more frames",
+        lambda status: status.state.value == "recording" and status.frames.stored > before.frames.stored + 50,
+    )
+
+
+def test_a_bad_network_and_none_cost_no_frame_and_the_link_comes_back(
+    camera: CameraStrategy, city: PractisingCity
+) -> None:
+    started = camera.shell.run_check("systemctl show lamppost-link --property=MainPID")
+
+    with lost(camera, percent=30):
+        online(camera, city, 1)
+    with lost(camera, percent=100):
+        online(camera, city, 0)
+    online(camera, city, 1)
+
+    assert camera.shell.run_check("systemctl show lamppost-link --property=MainPID") == started
 
 
 def write(path: Path, content: bytes) -> None:
