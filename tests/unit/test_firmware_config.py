@@ -10,7 +10,8 @@ import pytest
 
 from agent.config import UNENROLLED, load
 from agent.core.enrolment.networks import KEYFILE_NAME
-from provisioning.firmware import check, read_boards, with_table
+from provisioning.firmware.check import check
+from provisioning.firmware.tables import read_boards, with_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "firmware-config"
 

@@ -1,0 +1,1 @@
+"""Check what the boards boot with, and what their cards are made of."""
