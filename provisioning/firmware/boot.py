@@ -43,7 +43,7 @@ def check_config(path: Path, board: str, keys: Keys) -> Iterator[Finding]:
             if line in seen:
                 yield found(f"{line}: said already in line {seen[line]}")
             seen[line] = number
-            yield from map(found, _config_line(line, board, keys))
+            yield from map(found, _config_line(path.name, line, board, keys))
 
 
 def check_tryboot(path: Path, board: str, keys: Keys) -> Iterator[Finding]:
@@ -54,8 +54,8 @@ def check_tryboot(path: Path, board: str, keys: Keys) -> Iterator[Finding]:
         yield Finding(path=path, line=0, words=f"expected {INCLUDE}, and an os_prefix: else nothing is tried")
 
 
-def _config_line(line: str, board: str, keys: Keys) -> Iterator[str]:
-    if line == INCLUDE:
+def _config_line(file: str, line: str, board: str, keys: Keys) -> Iterator[str]:
+    if (file, line) == ("tryboot.txt", INCLUDE):
         return
     name, sign, value = line.partition("=")
     if not sign or name != name.strip() or value != value.strip():
