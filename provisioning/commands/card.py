@@ -29,7 +29,9 @@ from provisioning.words import words
 
 app = typer.Typer(no_args_is_help=True)
 
-BOOT_MARK = "cmdline.txt"  # what the firmware reads on every partition that a Raspberry Pi starts from
+# What the firmware reads on a partition that a Raspberry Pi starts from; and where there are slots, on the one that says
+# from which, which is the one that the camera then mounts (firmware-config/etc/fstab).
+BOOT_MARKS = ("cmdline.txt", "autoboot.txt")
 TEMPLATES = Path(__file__).resolve().parents[2] / "firmware-config" / "first-boot"
 MAX_TEMPLATE_BYTES = 64 * 1024
 
@@ -114,7 +116,7 @@ def _boot_partitions(target: Path) -> list[FatPartition]:
             words("card.cannot_read", target=target, why=(error.strerror or "").lower()), hint=words("card.sudo_hint")
         ) from error
     found = [FatPartition(target, partition) for partition in fat_partitions(start)]
-    boots = [one for one in found if one.has(BOOT_MARK)]
+    boots = [one for one in found if any(one.has(mark) for mark in BOOT_MARKS)]
     if not boots:
         raise CardError(words("card.no_boot", target=target), hint=words("card.no_boot_hint"))
     return boots

@@ -87,6 +87,18 @@ def test_a_second_run_writes_the_same(city: EnrollingCity, tmp_path: Path, run: 
 
 
 @needs_mtools
+def test_where_there_are_slots_the_order_is_on_the_partition_that_selects_one(
+    city: EnrollingCity, tmp_path: Path, run: Run
+) -> None:
+    selector = make_image(tmp_path / "image", "autoboot.txt")
+    order = work_order(city, tmp_path / "cam.order", "slots")
+
+    run("--order", order, "--image", selector, "--yes")
+
+    assert read_from(selector, ORDER_FILE)
+
+
+@needs_mtools
 def test_nothing_is_written_without_a_word(city: EnrollingCity, tmp_path: Path, run: Run) -> None:
     image = make_image(tmp_path / "image", "cmdline.txt")
     before = image.read_bytes()
