@@ -29,8 +29,8 @@ from provisioning.words import words
 
 app = typer.Typer(no_args_is_help=True)
 
-# What the firmware reads on a partition that a Raspberry Pi starts from; and where there are slots, on the one that says
-# from which, which is the one that the camera then mounts (firmware-config/etc/fstab).
+# What the firmware reads on a partition that a Raspberry Pi starts from; and, where there are slots, on the one that
+# says from which: that one the camera mounts (firmware-config/etc/fstab).
 BOOT_MARKS = ("cmdline.txt", "autoboot.txt")
 TEMPLATES = Path(__file__).resolve().parents[2] / "firmware-config" / "first-boot"
 MAX_TEMPLATE_BYTES = 64 * 1024
