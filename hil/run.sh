@@ -45,7 +45,7 @@ qemu)
 	needs mmdebstrap systemd-nspawn qemu-system-x86_64 qemu-img
 	deb=$(package amd64)
 	PYTHONPATH=. "$python" -m hil.tree --kernel build/hil/machine "$deb"
-	tests="hil/test_machine.py hil/test_power_cuts.py"
+	tests="hil/test_machine.py hil/test_failing_card.py hil/test_power_cuts.py"
 	;;
 arm64)
 	needs mmdebstrap systemd-nspawn qemu-aarch64-static arch-test

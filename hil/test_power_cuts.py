@@ -27,7 +27,7 @@ PROMISED_LOSS = timedelta(seconds=2)
 # All cuts are made for the first test, and a start takes a translated processor a minute and more.
 pytestmark = pytest.mark.timeout(1800 + 180 * CUTS)
 ZONE = 5  # the left fifth, as `tests.fakes.desk.LEFT` draws it
-STREET_EVERY = 10  # the first of so many lives lasts until its scene is learned: a minute, if translated
+LONGER_EVERY, LONGER = 10, timedelta(seconds=60)  # one life in so many lasts until its scene is learned, or nearly
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,7 @@ def cuts(camera: CameraStrategy) -> list[Cut]:
     camera.transition("recording")
     made = []
     for number in range(CUTS):
-        if number % STREET_EVERY == 0:
-            camera.wait_for("frame of the street", lambda status: status.frames.stored > status.frames.failed_closed)
-        wait(timedelta(seconds=chance.uniform(0, 4)))
+        wait(timedelta(seconds=chance.uniform(0, 4)) + (LONGER if number % LONGER_EVERY == 0 else timedelta()))
         status = camera.recorder()
         assert status is not None
         leaves = leaves_of(camera)

@@ -20,7 +20,7 @@ PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "python3", "init-system-helpers", "libstdc++6", "libgcc-s1",
     "polkitd", "nftables", "iproute2", "ca-certificates", "e2fsprogs",
 )  # fmt: skip
-KERNEL = ("linux-image-amd64", "initramfs-tools", "qemu-guest-agent", "kmod")
+KERNEL = ("linux-image-amd64", "initramfs-tools", "qemu-guest-agent", "kmod", "dmsetup")
 # A translated processor unpacks a small initrd; the rest is loaded from the disk.
 EARLY_MODULES = "virtio_pci\nvirtio_blk\next4"
 MODULES = "vivid\ni6300esb\n"
