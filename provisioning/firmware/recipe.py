@@ -64,13 +64,7 @@ def check_layer(path: Path) -> Iterator[Finding]:
             yield Finding(path=path, line=0, words=f"mmdebstrap.{name}: expected a list of words and commands")
             continue
         for source in (source for entry in entries for source in SOURCE.findall(entry)):
-            if source.startswith("files/"):
-                if not re.search(
-                    rf"^#.*{re.escape(source)}(?![\w./*-])", path.read_text(encoding="utf-8"), re.MULTILINE
-                ):
-                    yield Finding(path=path, line=0, words=f"{source}: the head does not say who brings it")
-            elif not (path.parents[1] / source).exists():
-                yield Finding(path=path, line=0, words=f"{source} is not there")
+            yield from _source(path, source)
 
 
 def check_companion(folder: Path) -> Iterator[Finding]:
@@ -161,6 +155,15 @@ def _declared(path: Path) -> Iterator[str]:
 def _layer(path: Path, name: str, known: set[str]) -> Iterator[Finding]:
     if name not in known:
         yield Finding(path=path, line=0, words=f"unknown layer {name}: neither here nor in keys.toml")
+
+
+def _source(path: Path, source: str) -> Iterator[Finding]:
+    """Yield a finding if what a layer copies is neither in the repository nor, by its head, what a city brings."""
+    if not source.startswith("files/"):
+        if not (path.parents[1] / source).exists():
+            yield Finding(path=path, line=0, words=f"{source} is not there")
+    elif not re.search(rf"^#.*{re.escape(source)}(?![\w./*-])", path.read_text(encoding="utf-8"), re.MULTILINE):
+        yield Finding(path=path, line=0, words=f"{source}: the head does not say who brings it")
 
 
 def _are_words(entries: object) -> bool:
