@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -186,6 +187,23 @@ def test_a_card_that_is_stretched_is_not_written_again(tmp_path: Path) -> None:
 
     assert image.read_bytes() == before
     assert not (tmp_path / "called").exists()
+
+
+def test_a_machine_is_its_board(tmp_path: Path) -> None:
+    script = CARD / "device/initramfs-tools/scripts/init-bottom/lamppost-machine"
+    (tmp_path / "etc").mkdir()
+    machine = tmp_path / "etc/machine-id"
+    ids = []
+
+    for serial in ("10000000a1b2c3d4\0", "10000000a1b2c3d5\0", "10000000a1b2c3d4\0", ""):
+        (tmp_path / "serial").write_text(serial)
+        machine.write_text("")
+        run(script, env={"rootmnt": str(tmp_path), "LAMPPOST_SERIAL": str(tmp_path / "serial")})
+        ids.append(machine.read_text())
+
+    assert re.fullmatch(r"[0-9a-f]{32}\n", ids[0])  # machine-id(5)
+    assert ids[0] == ids[2] != ids[1]
+    assert ids[3] == ""  # systemd then takes one for this start
 
 
 def trial(
