@@ -20,9 +20,7 @@ MIB = 1024 * 1024
 
 def needs(**packages: str) -> pytest.MarkDecorator:
     """Skip without the programs named, and say which packages bring them."""
-    missing = [
-        package for program, package in packages.items() if shutil.which(program.replace("_", "."), path=PATH) is None
-    ]
+    missing = [package for program, package in packages.items() if shutil.which(program, path=PATH) is None]
     return pytest.mark.skipif(bool(missing), reason=f"not here (Debian: apt install {' '.join(missing)})")
 
 
