@@ -238,6 +238,7 @@ class QemuDriver(CommandMixin, Driver, CommandProtocol, PowerProtocol):
         if self._process is not None:
             self._run_check("sync")
         copy, place = self._work / "looked-at.img", self._work / "looked-at"
+        copy.unlink(missing_ok=True)  # as in `Replay.cut`
         _copy(self._card, copy)
         card = place / "var/lib/lamppost"
         card.mkdir(parents=True, exist_ok=True)

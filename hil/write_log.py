@@ -86,6 +86,9 @@ class Replay:
             while self._next is not None and self._next.log_bytes <= log_bytes:
                 self._take(durable, self._next)
                 self._next = next(self._writes, None)
+        # Another file each time: a loop device is bound to the last one for as long as somebody's mount namespace, made
+        # while it was mounted here, still has it; and would be what is mounted next.
+        card.unlink(missing_ok=True)
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(self._durable), str(card)], check=True)
         with card.open("r+b") as left:
             for write in self._survivors():
