@@ -55,7 +55,7 @@ arm64)
 	tests=hil/test_arm64.py
 	;;
 pi)
-	tests="hil/test_units.py hil/test_sandbox.py"
+	tests="hil/test_units.py hil/test_sandbox.py hil/test_lamp.py hil/test_people.py hil/test_power_cuts.py"
 	talk=-s # ManualPowerDriver asks, and pytest would let nobody answer
 	;;
 *)

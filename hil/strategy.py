@@ -1,10 +1,12 @@
 """off → booted → enrolled → recording: what a test asks for, and how a camera gets there."""
 
 import base64
+import contextlib
 import enum
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import attr
@@ -13,12 +15,14 @@ from labgrid.strategy import Strategy, StrategyError, never_retry
 
 from agent.core.sealing.recipients import PostQuantumIdentity
 from agent.core.status import RecorderStatus
+from hil import board  # noqa: F401 -- labgrid finds its drivers by name
 from provisioning.clock import precise_now, wait
 from tests.fakes.city import City
 from tests.fakes.desk import CAMERA, granted_now, keys_now
 
 PATIENCE = timedelta(seconds=240)
 STALE_AFTER = timedelta(seconds=20)
+CLIP = "/usr/share/lamppost/clip.mp4"
 CONFIGURATION = """\
 [camera]
 id = "{camera}"
@@ -72,7 +76,14 @@ class CameraStrategy(Strategy):
         identity: Opens what it records; it never is on the camera.
     """
 
-    bindings: ClassVar = {"power": "PowerProtocol", "shell": "CommandProtocol"}
+    bindings: ClassVar = {
+        "power": "PowerProtocol",
+        "shell": "CommandProtocol",
+        # What only a board has.
+        "screen": {"ScreenDriver", None},
+        "eye": {"PhotodiodeDriver", None},
+        "reader": {"CardReaderDriver", None},
+    }
     source = attr.ib(default="streetscene", validator=attr.validators.instance_of(str))
     width_px = attr.ib(default=640, validator=attr.validators.instance_of(int))
     height_px = attr.ib(default=360, validator=attr.validators.instance_of(int))
@@ -92,7 +103,7 @@ class CameraStrategy(Strategy):
             raise StrategyError("nobody can want a camera to be unknown")
         if wanted is Status.off:
             self.target.activate(self.power)
-            self.power.off()
+            self._cut()
             self.status = Status.off
             return
         if self.status is Status.unknown:
@@ -109,8 +120,39 @@ class CameraStrategy(Strategy):
 
     def restart(self) -> None:
         """Cut the power of an enrolled camera and let it come back by itself."""
-        self.power.off()
-        self.power.on()
+        self._cut()
+        self._start()
+
+    @contextlib.contextmanager
+    def files(self) -> Iterator[Path]:
+        """Lend what is on its card, below a path as on the camera; a board is off meanwhile."""
+        if self.reader is None:
+            with self.power.files() as root:
+                yield root
+            return
+        self._cut()
+        self.target.activate(self.reader)
+        with self.reader.files() as root:
+            yield root
+        if self.status is not Status.off:
+            self._start()
+
+    @contextlib.contextmanager
+    def filming(self, clip: bytes) -> Iterator[None]:
+        """Have a clip before its lens: on the screen there, or in place of its camera once it is enrolled."""
+        if self.screen is not None:
+            self.target.activate(self.screen)
+            self.screen.show(clip)
+            yield
+            self.target.deactivate(self.screen)
+            return
+        with self.power.files() as root:
+            path = root / CLIP[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(clip)
+        before, self.source = self.source, f"file:{CLIP}"
+        yield
+        self.source = before
 
     def ahead(self) -> timedelta:
         """Return by how much the camera's clock is ahead of this machine's, right to half of what asking takes."""
@@ -158,10 +200,18 @@ class CameraStrategy(Strategy):
             f"base64 -d {path}.b64 > {path} && rm {path}.b64 && chown {owner} {path} && chmod {mode} {path}"
         )
 
-    def _boot(self) -> None:
-        self.target.activate(self.power)
+    def _cut(self) -> None:
+        if self.shell is not self.power:  # a console: who is logged in there will not be
+            self.target.deactivate(self.shell)
+        self.power.off()
+
+    def _start(self) -> None:
         self.power.on()
         self.target.activate(self.shell)
+
+    def _boot(self) -> None:
+        self.target.activate(self.power)
+        self._start()
 
     def _enrol(self) -> None:
         now = precise_now().replace(microsecond=0)

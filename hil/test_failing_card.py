@@ -78,6 +78,6 @@ def test_a_card_that_lies_loses_nothing_older_than_its_lie(recording: CameraStra
     after = recording.wait_for("recording after the lie", records)
     assert after.decision.policy_digest == before.decision.policy_digest
     assert recording.shell.run_check(LEAVES)[: len(leaves) - 1] == leaves[:-1]
-    with recording.power.files() as root:
+    with recording.files() as root:
         kept = open_all(root / f"{PLACE[1:]}/footage", [recording.identity])
     assert sum(one.frames for one in kept if one.starts_at < before.updated_at) >= before.frames.stored

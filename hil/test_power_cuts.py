@@ -74,7 +74,7 @@ def logs_set_aside(camera: CameraStrategy) -> list[str]:
 @contextlib.contextmanager
 def kept_by(camera: CameraStrategy) -> Iterator[list[KeptSegment]]:
     """Open everything it stored."""
-    with camera.power.files() as root:
+    with camera.files() as root:
         yield open_all(root / "var/lib/lamppost/footage", [camera.identity])
 
 
