@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from agent.core.policy.clock import ClockQuality
 
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-_TIMEX_BYTES = 256  # struct timex is 208 bytes on 64-bit Linux; adjtimex only needs modes = 0 in it
+# Once: each library that is opened, and each array type, is a class, and this is asked several times a second.
+_libc = ctypes.CDLL(None, use_errno=True)
+_Timex = ctypes.c_char * 256  # struct timex is 208 bytes on 64-bit Linux; adjtimex only needs modes = 0 in it
 
 
 class SystemClock:
@@ -24,7 +26,7 @@ class SystemClock:
 
     def quality(self) -> ClockQuality:
         """Return SYNCHRONISED while the kernel says that NTP disciplines the clock."""
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        state = _libc.adjtimex(_Timex())
         return ClockQuality.SYNCHRONISED if 0 <= state < TIME_ERROR else ClockQuality.UNKNOWN
 
     def wait(self, duration: timedelta) -> None:
