@@ -15,11 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What the package depends on, what it recommends as far as Debian has it, and what the tests look with.
-PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "udev", "python3", "init-system-helpers", "libstdc++6", "libgcc-s1",
-    "polkitd", "nftables", "iproute2", "ca-certificates", "e2fsprogs",
-)  # fmt: skip
+# What the package depends on.
+DEPENDS = ("python3", "libgcc-s1", "libstdc++6", "systemd", "init-system-helpers")
+# What it recommends as far as Debian has it, what a start needs, and what the tests look with. Not for another
+# processor, on which nothing is started: ca-certificates alone keeps a translated one busy for four minutes.
+STARTED = ("systemd-sysv", "dbus", "udev", "polkitd", "nftables", "iproute2", "ca-certificates", "e2fsprogs")
 KERNEL = ("linux-image-amd64", "initramfs-tools", "qemu-guest-agent", "kmod", "dmsetup")
 # A translated processor unpacks a small initrd; the rest is loaded from the disk.
 EARLY_MODULES = "virtio_pci\nvirtio_blk\next4"
@@ -94,6 +94,8 @@ def make(tree: Path, package: Path, *, arch: str, kernel: bool, suite: str = "tr
 def _bootstrap(bare: Path, suite: str, *, arch: str, kernel: bool) -> None:
     shutil.rmtree(bare, ignore_errors=True)
     bare.parent.mkdir(parents=True, exist_ok=True)
+    ours = subprocess.check_output(("dpkg", "--print-architecture"), text=True).strip()
+    included = DEPENDS + (STARTED if kernel or arch == ours else ()) + (KERNEL if kernel else ())
     early = "/usr/share/initramfs-tools/modules.d"
     hooks = (
         f'--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" "$1{early}"',
@@ -102,7 +104,7 @@ def _bootstrap(bare: Path, suite: str, *, arch: str, kernel: bool) -> None:
     )
     _run(
         "mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={arch}",
-        f"--include={','.join(PACKAGES + KERNEL if kernel else PACKAGES)}",
+        f"--include={','.join(included)}",
         '--aptopt=Acquire::Languages "none"', *(hooks if kernel else ()), suite, str(bare),
     )  # fmt: skip
 
