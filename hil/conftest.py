@@ -1,6 +1,10 @@
 """One camera for all tests, brought where each wants it; pictures and findings go into the report."""
 
-from collections.abc import Iterator
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,26 @@ from labgrid import Target
 
 from hil.strategy import CameraStrategy
 
-REPORT = Path(__file__).resolve().parents[1] / "build" / "hil" / "report"
+ROOT = Path(__file__).resolve().parents[1]
+REPORT = ROOT / "build/hil/report"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tried(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> None:
+    """Write into the report what was tried, and on what."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    record_testsuite_property("tier", Path(request.config.getoption("lg_env") or "").stem)
+    record_testsuite_property("commit", commit.stdout.strip())
+    record_testsuite_property("machine", f"{platform.platform()}, {os.cpu_count()} processors")
+    package = os.environ.get("HIL_PACKAGE")  # by run.sh
+    if package:
+        digest = sha256(Path(package).read_bytes()).hexdigest()
+        record_testsuite_property("package", f"{Path(package).name}, SHA-256 {digest}")
+    for name in sorted(os.environ):
+        if name.startswith("HIL_") and name != "HIL_PACKAGE":
+            record_testsuite_property(name, os.environ[name])
 
 
 @pytest.fixture(scope="module")

@@ -71,9 +71,13 @@ def page(junit: Path, pictures: Path) -> str:
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     suite = next(ET.parse(junit).iter("testsuite"))  # noqa: S314 - likewise
     when = html.escape(suite.get("timestamp", ""))
+    tried = "".join(
+        f"<li>{html.escape(one.get('name', ''))}: {html.escape(one.get('value', ''))}</li>"
+        for one in suite.iter("property")
+    )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Lamppost on the bench</title>'
-        f"<style>{STYLE}</style><h1>Lamppost on the bench</h1><p>{when}: {summary}</p>"
+        f"<style>{STYLE}</style><h1>Lamppost on the bench</h1><p>{when}: {summary}</p><ul>{tried}</ul>"
         f"<table><tr><th>what was tried</th><th></th><th></th></tr>{''.join(rows)}</table></html>\n"
     )
 

@@ -67,7 +67,7 @@ esac
 
 status=0
 # shellcheck disable=SC2086 # a list of files, and perhaps an option
-PYTHONPATH=build/hil/site "$python" -m pytest -c hil/pytest.ini --lg-env "$environment" \
+PYTHONPATH=build/hil/site HIL_PACKAGE=${deb:-} "$python" -m pytest -c hil/pytest.ini --lg-env "$environment" \
 	--junitxml="$report/junit.xml" -o junit_logging=system-out $talk $tests || status=$?
 PYTHONPATH=. "$python" -m hil.report "$report/junit.xml" "$report/index.html"
 [ ! -e build/hil/sandbox.json ] || PYTHONPATH=. "$python" -m hil.sandbox_table build/hil/sandbox.json systemd/README.md

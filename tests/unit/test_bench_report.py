@@ -5,6 +5,7 @@ from pathlib import Path
 from hil.report import page
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite name="pytest" timestamp="2026-11-28T20:42:00">
+<properties><property name="package" value="lamppost-agent.deb, SHA-256 12ab"/></properties>
 <testcase classname="hil.test_people" name="test_nobody_is_seen" time="12.4">
 <system-out>490 frames</system-out></testcase>
 <testcase classname="hil.test_card" name="test_a_card" time="3">
@@ -21,6 +22,7 @@ def test_every_test_is_there_with_how_it_ended_and_its_pictures(tmp_path: Path) 
     told = page(tmp_path / "junit.xml", tmp_path / "pictures")
 
     assert "2026-11-28T20:42:00: 1 passed, 1 failed, 1 skipped" in told
+    assert "<li>package: lamppost-agent.deb, SHA-256 12ab</li>" in told
     assert "nobody is seen<pre>490 frames</pre><img" in told
     assert told.count("data:image/png;base64,iVBORw==") == 1
     assert "a &lt;b&gt; lost" in told
