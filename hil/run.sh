@@ -37,7 +37,7 @@ case "$tier" in
 nspawn)
 	needs mmdebstrap systemd-nspawn qemu-storage-daemon mosquitto mcopy ip nft
 	deb=$(package "$(dpkg --print-architecture)")
-	PYTHONPATH=. "$python" -m hil.tree build/hil/trixie "$deb"
+	PYTHONPATH=. "$python" -m hil.tree --arch "$(dpkg --print-architecture)" build/hil/trixie "$deb"
 	tests="hil/test_units.py hil/test_sandbox.py hil/test_first_boot.py hil/test_power_cuts.py hil/test_replayed_cuts.py
 		hil/test_people.py hil/test_revoked.py hil/test_card.py hil/test_package.py hil/test_soak.py"
 	;;
