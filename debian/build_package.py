@@ -180,8 +180,7 @@ def lay_out(tree: Path, target: Target, version: str, made_at: datetime) -> None
             # The lock was solved for every Python; this pip would ask the one it runs under.
             "--ignore-requires-python", *target.pip, "--target", str(packages), "-r", requirements.name,
         )  # fmt: skip
-    # Programs of libraries are for developers; they would name this machine's Python.
-    shutil.rmtree(packages / "bin", ignore_errors=True)
+    _forget_programs(packages)
     for unused in UNUSED:
         for path in sorted(packages.glob(unused)):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
@@ -192,6 +191,15 @@ def lay_out(tree: Path, target: Target, version: str, made_at: datetime) -> None
     _write(told / "METADATA", f"Metadata-Version: 2.1\nName: lamppost\nVersion: {version}\nLicense: Apache-2.0\n")
     _write(told / "INSTALLER", "dpkg\n")
     _copy_system_files(tree, full_version, made_at)
+
+
+def _forget_programs(packages: Path) -> None:
+    """Remove the programs of libraries: they are for developers, and name this machine's Python; so do their digests."""
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    for record in packages.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("../../bin/")]
+        record.write_text("".join(kept), encoding="utf-8")
 
 
 def _environment(home: Path, target: Target) -> None:

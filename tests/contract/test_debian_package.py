@@ -58,6 +58,19 @@ def test_everything_the_agent_imports_comes_locked_and_nothing_of_the_citys_tool
     assert not found.keys() & {"sqlalchemy", "starlette", "uvicorn", "typer", "rich", "pytest", "prometheus-client"}
 
 
+def test_nothing_in_it_tells_which_python_built_it(builder: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/pyav").write_text("#!/home/someone/.venv/bin/python3\n")
+    record = tmp_path / "av-18.1.0.dist-info/RECORD"
+    record.parent.mkdir()
+    record.write_text("../../bin/pyav,sha256=uX8ZYn,221\nav/__init__.py,sha256=8Qf,2\n")
+
+    builder._forget_programs(tmp_path)
+
+    assert not (tmp_path / "bin").exists()
+    assert record.read_text() == "av/__init__.py,sha256=8Qf,2\n"
+
+
 def test_the_bill_of_materials_names_every_library_and_the_net(builder: ModuleType) -> None:
     target = builder.Target(suite=builder.SUITES["trixie"], arch="arm64")
 
