@@ -194,7 +194,7 @@ def lay_out(tree: Path, target: Target, version: str, made_at: datetime) -> None
 
 
 def _forget_programs(packages: Path) -> None:
-    """Remove the programs of libraries: they are for developers, and name this machine's Python; so do their digests."""
+    """Remove the programs of libraries, which are for developers and name this machine's Python, and their digests."""
     shutil.rmtree(packages / "bin", ignore_errors=True)
     for record in packages.glob("*.dist-info/RECORD"):
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
