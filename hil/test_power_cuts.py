@@ -4,7 +4,6 @@ Five cuts by default, HIL_CUTS=50 for the long run. In a container everything di
 so what is lost is what the recorder had not handed over yet; the qemu tier loses that cache and the card's, too.
 """
 
-import contextlib
 import os
 import random
 from collections.abc import Iterator
@@ -71,9 +70,11 @@ def logs_set_aside(camera: CameraStrategy) -> list[str]:
     return camera.shell.run_check("ls -d /var/lib/lamppost/state/log.2* 2>/dev/null; true")
 
 
-@contextlib.contextmanager
-def kept_by(camera: CameraStrategy) -> Iterator[list[KeptSegment]]:
-    """Open everything it stored."""
+@pytest.fixture(scope="module")
+def kept(camera: CameraStrategy, cuts: list[Cut]) -> Iterator[list[KeptSegment]]:
+    """Yield everything it stored, opened, while it is off and renames nothing under who reads."""
+    assert cuts
+    camera.transition("off")
     with camera.files() as root:
         yield open_all(root / "var/lib/lamppost/footage", [camera.identity])
 
@@ -99,10 +100,7 @@ def test_the_policy_never_went_back_and_the_log_never_forked(camera: CameraStrat
     assert logs_set_aside(camera) == cuts[0].set_aside
 
 
-def test_what_was_confirmed_opens_and_little_is_lost(camera: CameraStrategy, cuts: list[Cut]) -> None:
-    with kept_by(camera) as kept:
-        pass
-
+def test_what_was_confirmed_opens_and_little_is_lost(cuts: list[Cut], kept: list[KeptSegment]) -> None:
     losses = []
     begin = datetime.min.replace(tzinfo=cuts[0].at.tzinfo)
     for cut in cuts:
@@ -117,19 +115,18 @@ def test_what_was_confirmed_opens_and_little_is_lost(camera: CameraStrategy, cut
 
 
 def test_the_private_zone_is_filled_in_every_frame_from_boot_on(
-    camera: CameraStrategy, cuts: list[Cut], pictures: Path
+    camera: CameraStrategy, kept: list[KeptSegment], pictures: Path
 ) -> None:
     frames = shown = 0
-    with kept_by(camera) as kept:
-        for segment in kept:
-            for number, frame in enumerate(decode(segment, [camera.identity])):
-                luma = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
-                zone = luma[:, : luma.shape[1] // ZONE]
-                assert np.ptp(zone) <= 12, (segment.segment, number)  # one colour, but for what a codec does to it
-                if number == 0:
-                    cv2.imwrite(str(pictures / f"{frame.captured_at:%H%M%S.%f}.png"), frame.picture)
-                frames += 1
-                shown += bool(np.ptp(luma) > 40)
+    for segment in kept:
+        for number, frame in enumerate(decode(segment, [camera.identity])):
+            luma = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
+            zone = luma[:, : luma.shape[1] // ZONE]
+            assert np.ptp(zone) <= 12, (segment.segment, number)  # one colour, but for what a codec does to it
+            if number == 0:
+                cv2.imwrite(str(pictures / f"{frame.captured_at:%H%M%S.%f}.png"), frame.picture)
+            frames += 1
+            shown += bool(np.ptp(luma) > 40)
     # After a start the whole frame is filled until the scene has been learned; cuts that come sooner see nothing else.
     print(f"\n{frames} frames looked at, {shown} of them show some of the street; the fill is {FILL_Y}")
     assert frames > 0
