@@ -21,6 +21,7 @@ from agent.adapters.analysis import shrink
 from agent.adapters.clock import SystemClock
 from agent.adapters.detector import ThreadedDetector
 from agent.adapters.libav_encoder import EncoderSettings, LibavEncoder
+from agent.adapters.process_exit import leave
 from agent.adapters.ring import Ring, RingSettings
 from agent.core.masking.masker import Masker
 from agent.core.policy.decision import ApprovedModel, Decision, PeopleMode
@@ -132,3 +133,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave(0)  # as the recorder ends: a thread may be left inside a library
