@@ -12,18 +12,12 @@ from agent.config import UNENROLLED, load
 from agent.core.enrolment.networks import KEYFILE_NAME
 from provisioning.firmware.check import check
 from provisioning.firmware.tables import read_boards, with_table
-
-FOLDER = Path(__file__).resolve().parents[2] / "firmware-config"
+from tests.fakes.firmware_folder import FOLDER, copied, findings_after, replaced
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copytree(FOLDER, tmp_path / "firmware-config")
-    return tmp_path / "firmware-config"
-
-
-def replaced(old: str, new: str) -> Callable[[str], str]:
-    return lambda text: text.replace(old, new)
+    return copied(tmp_path)
 
 
 def test_nothing_is_wrong_with_what_is_here() -> None:
@@ -58,12 +52,7 @@ def test_nothing_is_wrong_with_what_is_here() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_found_where_it_is(folder: Path, file: str, change: Callable[[str], str], said: str) -> None:
-    path = folder / file
-    before = path.read_text(encoding="utf-8")
-    path.write_text(change(before), encoding="utf-8")
-    assert path.read_text(encoding="utf-8") != before
-
-    findings = [str(finding) for finding in check(folder)]
+    findings = findings_after(change, folder / file, folder)
 
     assert any(said in finding for finding in findings), findings
 

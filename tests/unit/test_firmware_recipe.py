@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 
 from provisioning.firmware.check import check
+from tests.fakes.firmware_folder import copied, findings_after, replaced
 
-FOLDER = Path(__file__).resolve().parents[2] / "firmware-config"
 CARD = "image/layer/lamppost-card.d"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copytree(FOLDER, tmp_path / "firmware-config")
-    return tmp_path / "firmware-config"
-
-
-def replaced(old: str, new: str) -> Callable[[str], str]:
-    return lambda text: text.replace(old, new)
+    return copied(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +50,7 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
     ],
 )  # fmt: skip
 def test_a_mistake_is_found_where_it_is(folder: Path, file: str, change: Callable[[str], str], said: str) -> None:
-    path = folder / file
-    before = path.read_text(encoding="utf-8")
-    path.write_text(change(before), encoding="utf-8")
-    assert path.read_text(encoding="utf-8") != before
-
-    findings = [str(finding) for finding in check(folder)]
+    findings = findings_after(change, folder / file, folder)
 
     assert any(said in finding and file in finding for finding in findings), findings
 
