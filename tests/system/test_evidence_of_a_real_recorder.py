@@ -9,6 +9,7 @@ import pytest
 from agent.core.log.checkpoint import cosign_checkpoint, open_checkpoint
 from agent.core.log.note import MAX_NOTE_BYTES, parse_verifier_key
 from agent.core.sealing.recipients import PostQuantumIdentity
+from agent.errors import EvidenceAlteredError
 from provisioning.authority.city import bundle, read_city
 from provisioning.authority.files import read_capped
 from provisioning.clock import precise_now
@@ -84,6 +85,19 @@ def test_a_crash_and_what_was_recorded_before_and_after_it_are_evidence(tmp_path
     assert len(statement.segments) >= 2
     assert sum(segment.frames for segment in statement.segments) == statement.footage.frames
     assert all(gap.why for gap in statement.gaps)
+
+    alter_the_middle_of(tmp_path / "out" / statement.segments[0].path)
+    judgement = judge(Exhibit(tmp_path / "out"), identities=[party], now=precise_now())
+
+    assert any(isinstance(finding, EvidenceAlteredError) for finding in judgement.findings)
+
+
+def alter_the_middle_of(segment: Path) -> None:
+    """Change a byte of what was written before the power cut: only what nobody wrote may fail to open."""
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 4] ^= 1
+    segment.chmod(0o600)
+    segment.write_bytes(content)
 
 
 def add_blocks_that_were_never_written(footage: Path) -> None:
