@@ -15,8 +15,8 @@ from hil.strategy import CameraStrategy
 from provisioning.clock import precise_now, wait
 
 MINUTES = float(os.environ.get("HIL_SOAK_MIN", "1"))
-# Until what hands out memory has had as much out at once as it ever has. Medians of five minutes each, of the recorder
-# beside much else: 79,900, 81,200, 82,800, 83,900, 84,500 KiB, and 85,000 from then on.
+# Until what hands out memory has had nearly as much out at once as it ever has: medians of five minutes each, of the
+# recorder beside much else, were 79,900, 81,200, 82,800, 83,900 and 84,500 KiB, and 83,000 to 85,100 afterwards.
 WARMING_UP = timedelta(minutes=min(MINUTES, 20))
 LOOK_EVERY = timedelta(seconds=5)
 NEWS_EVERY = timedelta(seconds=3)
